@@ -1,0 +1,211 @@
+"""The records that flow between stages: strict, frozen, with ids derived from their content.
+
+    Problem ── Trace (long, short) ── Verdict / Recheck ── Lesson ── Score
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
+
+SCHEMA_VERSION = 1
+TEACHER = "teacher"
+
+
+class Split(StrEnum):
+    """The part that a problem plays; the splits share no problem."""
+
+    TRAIN = "train"
+    VALIDATION = "validation"
+    TEST = "test"
+    FRESH = "fresh"
+
+
+class Status(StrEnum):
+    """How a completion ended: the first two are final, the others are tried again."""
+
+    OK = "ok"
+    TRUNCATED = "truncated"
+    ERROR = "error"
+    TIMEOUT = "timeout"
+
+    @property
+    def final(self) -> bool:
+        """Whether a completion with this status is never made again."""
+        return self in (Status.OK, Status.TRUNCATED)
+
+
+class Outcome(StrEnum):
+    """What a verifier says; never a bare bool."""
+
+    RIGHT = "right"
+    WRONG = "wrong"
+    UNPARSED = "unparsed"
+    TRUNCATED = "truncated"
+    TIMEOUT = "timeout"
+    ERROR = "error"
+
+
+class Role(StrEnum):
+    """What a trace is to a student."""
+
+    POSITIVE = "positive"
+    DROPPED = "dropped"
+
+
+def content_id(*parts: object) -> str:
+    """16 hex digits that depend on the content of `parts` (JSON types) alone."""
+    text = json.dumps(parts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Record(BaseModel):
+    """Strict base: unknown fields, wrong types and later changes are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    schema_version: Literal[1] = SCHEMA_VERSION
+
+
+class Section(BaseModel):
+    """Strict base of settings: frozen, unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class NumberReference(Section):
+    """A gold answer that is one number, written as a decimal."""
+
+    kind: Literal["number"] = "number"
+    value: str
+
+
+class ExpressionReference(Section):
+    """A gold answer that is a mathematical expression in LaTeX."""
+
+    kind: Literal["math"] = "math"
+    value: str
+
+
+Reference = Annotated[NumberReference | ExpressionReference, Field(discriminator="kind")]
+"""A gold answer; its `kind` names the verifier that judges it."""
+
+
+class Problem(Record):
+    """A question with its gold answer."""
+
+    id: str
+    task: str
+    split: Annotated[Split, Field(strict=False)]
+    language: str
+    question: str = Field(min_length=1)
+    reference: Reference
+
+    @classmethod
+    def create(cls, *, task: str, split: Split, question: str, reference: NumberReference | ExpressionReference, language: str = "en") -> Self:
+        """A problem with the id of its content (the split is not part of it)."""
+        problem_id = content_id("problem", task, language, question, reference.model_dump())
+        return cls(id=problem_id, task=task, split=split, language=language, question=question, reference=reference)
+
+    @model_validator(mode="after")
+    def _id_is_of_the_content(self) -> Self:
+        expected = content_id("problem", self.task, self.language, self.question, self.reference.model_dump())
+        if self.id != expected:
+            raise ValueError(f"id {self.id!r} is not that of the content, which is {expected!r}; use Problem.create")
+        return self
+
+
+class Trace(Record):
+    """One text that answers a problem, as generated or as shortened.
+
+    `text` is everything after the prompt, think tags included, end token not; `data.chat.split` derives thinking and answer.
+    `writer` is "teacher" or the compressor's name; `settings_id` hashes whatever settings made the text.
+    Token counts are the writer's own (`tokenizer` names it by content).
+    """
+
+    id: str
+    problem_id: str
+    parent_ids: tuple[str, ...]
+    writer: str
+    settings_id: str
+    draw: NonNegativeInt
+    text: str
+    status: Annotated[Status, Field(strict=False)]
+    prompt_tokens: NonNegativeInt
+    completion_tokens: NonNegativeInt
+    tokenizer: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _tuples(cls, values: object) -> object:
+        if isinstance(values, dict) and isinstance(values.get("parent_ids"), list):
+            values = {**values, "parent_ids": tuple(values["parent_ids"])}
+        return values
+
+    @classmethod
+    def create(cls, **fields: object) -> Self:
+        """A trace with the id of its content and lineage, the draw included; takes every field but `id`."""
+        names = ("problem_id", "parent_ids", "writer", "settings_id", "draw", "text", "status")
+        trace_id = content_id("trace", *(fields[name] for name in names))
+        return cls.model_validate({"id": trace_id, **fields})
+
+
+class Verdict(Record):
+    """What a verifier says of one trace, and why."""
+
+    trace_id: str
+    verifier: str
+    version: str
+    outcome: Annotated[Outcome, Field(strict=False)]
+    extracted: str | None
+    detail: str
+
+
+class Recheck(Record):
+    """A short trace verified again on its thinking alone.
+
+    `stated`: is the answer stated in the thinking? `continued_*`: a model goes on from the thinking to the answer.
+    `empty_*`: the same model from empty thinking. `survives` says whether lessons may use it, `reason` why (not).
+    """
+
+    trace_id: str
+    stated: Annotated[Outcome, Field(strict=False)]
+    continued_right: NonNegativeInt
+    continued_draws: NonNegativeInt
+    empty_right: NonNegativeInt
+    empty_draws: NonNegativeInt
+    survives: bool
+    reason: str
+
+
+class Lesson(Record):
+    """What one trace is to one student: taught (with the exact text) or dropped, always with a reason."""
+
+    student: str
+    problem_id: str
+    trace_id: str
+    role: Annotated[Role, Field(strict=False)]
+    reason: str
+    question: str
+    completion: str
+
+
+class Score(Record):
+    """One evaluated completion of one student. Token counts use the student's tokenizer, the end token included in the last part."""
+
+    student: str
+    seed: NonNegativeInt
+    problem_id: str
+    split: Annotated[Split, Field(strict=False)]
+    mode: Literal["greedy", "draw"]
+    draw: NonNegativeInt
+    outcome: Annotated[Outcome, Field(strict=False)]
+    extracted: str | None
+    status: Annotated[Status, Field(strict=False)]
+    thinking_tokens: NonNegativeInt
+    answer_tokens: NonNegativeInt
+    text: str

@@ -1,0 +1,150 @@
+"""What the lab's models are raised on: long thinking with checks, slips and recoveries, short solutions, and skills.
+
+The teacher learns `thinking` and `solution`; the base student learns the `skills` alone: language, one-step arithmetic
+and looking up a named fact among distractors. Rates of slips live in `Habits` and are part of the teacher's card.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from data.tasks.lab import MAX_VALUE, TIMES, Fact, Given, LabProblem, Link, Op, generate, state
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How the teacher works: rates per computed step."""
+
+    slip: float = 0.16
+    """A wrong result is written."""
+    caught: float = 0.5
+    """Share of slips that a check finds; the others are not checked and carry into the answer."""
+    check: float = 0.85
+    """A right step is checked by the inverse operation."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """One computation as written: `left op amount = result` for `link`, where `result` may be a slip."""
+
+    link: Link
+    left: int
+    result: int
+
+    @property
+    def formula(self) -> str:
+        """The computation as text, without a full stop."""
+        return f"{self.left} {self.link.op} {self.link.amount} = {self.result}"
+
+
+def final_statement(answer: int) -> str:
+    """The sentence that every text of the lab ends with."""
+    return f"The answer is \\boxed{{{answer}}}."
+
+
+def draw(problem: LabProblem, rng: Random, habits: Habits) -> tuple[str, str, int]:
+    """One attempt of the ideal teacher: thinking, short solution, and its (possibly wrong) answer."""
+    sentences, steps, value = [_plan(problem), f"{problem.given.name} has {problem.given.value}."], [], problem.given.value
+    for link in problem.links:
+        text, step = _work(link, value, rng, habits)
+        sentences.append(text)
+        steps.append(step)
+        value = step.result
+    sentences.append(_review(problem, steps))
+    return " ".join(sentences), solution(problem, steps), value
+
+
+def _plan(problem: LabProblem) -> str:
+    links = problem.links[::-1]
+    asked = links[0].name if links else problem.given.name
+    return " ".join(
+        [f"We want {asked}.", *(f"{k.name} comes from {k.source}." for k in links), f"{problem.given.name} is given."]
+    )
+
+
+def _work(link: Link, left: int, rng: Random, habits: Habits) -> tuple[str, Step]:
+    """Write one step: restate the fact, compute, maybe slip, maybe check, maybe recover."""
+    right = Step(link, left, link.op.apply(left, link.amount))
+    lead = f"Now {link.name}: {link.name} has {_relation(link)}, so"
+    if rng.random() >= habits.slip:
+        check = f" {_check(right)}" if rng.random() < habits.check else ""
+        return f"{lead} {right.formula}.{check}", right
+    slipped = Step(link, left, _slip(right.result, rng))
+    if rng.random() >= habits.caught:
+        return f"{lead} {slipped.formula}.", slipped
+    return f"{lead} {slipped.formula}. Check: wait, {slipped.result} is wrong. Again, {right.formula}. {_check(right)}", right
+
+
+def _relation(link: Link) -> str:
+    if link.op is Op.TIMES:
+        return f"{TIMES[link.amount]} as many as {link.source}"
+    return f"{link.amount} {'more' if link.op is Op.PLUS else 'fewer'} than {link.source}"
+
+
+def _slip(result: int, rng: Random) -> int:
+    """A near miss of `result`, never negative and never `result`."""
+    return rng.choice([wrong for delta in (-10, -2, -1, 1, 2, 10) if 0 <= (wrong := result + delta)])
+
+
+def _check(step: Step) -> str:
+    return f"Check: {step.result} {step.link.op.inverse} {step.link.amount} = {step.left}, correct."
+
+
+def _review(problem: LabProblem, steps: list[Step]) -> str:
+    found = ", ".join([f"{problem.given.name} {problem.given.value}", *(f"{s.link.name} {s.result}" for s in steps)])
+    last = steps[-1] if steps else None
+    name, value = (last.link.name, last.result) if last else (problem.given.name, problem.given.value)
+    return f"All steps: {found}. So {name} has {value}."
+
+
+def solution(problem: LabProblem, steps: list[Step]) -> str:
+    """The short solution: the chain from the question back to the given number, then the bare computations."""
+    looked_up = [lookup(link) for link in problem.links[::-1]]
+    return " ".join([", ".join([*looked_up, lookup(problem.given)]) + ".", *(f"{step.formula}." for step in steps)])
+
+
+def lookup(fact: Fact) -> str:
+    """A fact in the notation of the short solution."""
+    return f"{fact.name} = {fact.value}" if isinstance(fact, Given) else f"{fact.name} = {fact.source} {fact.op} {fact.amount}"
+
+
+def recall(rng: Random) -> tuple[str, str]:
+    """A skill: say what the problem states about some people, as sentences or in short notation."""
+    problem = next(generate("train", seed=rng.getrandbits(48), max_steps=rng.randint(1, 4)))
+    facts: list[Fact] = [problem.given, *problem.links, *problem.distractors]
+    asked = rng.sample(facts, min(3, len(facts)))
+    story = problem.question.rsplit(". ", 1)[0] + "."
+    if rng.random() < 0.5:
+        told = [state(fact, item=problem.item) for fact in asked]
+    else:
+        told = [f"{lookup(fact)}." for fact in asked]
+    return f"{story} What do we know about {', '.join(fact.name for fact in asked)}?", " ".join(told)
+
+
+def arithmetic(rng: Random) -> tuple[str, str]:
+    """A skill: bare one-step computations within the lab's range."""
+    sums = [_sum(rng) for _ in range(5)]
+    asked = ", ".join(f"{s.left} {s.link.op} {s.link.amount}" for s in sums)
+    return f"What is {asked}?", " ".join(f"{s.formula}." for s in sums)
+
+
+def _sum(rng: Random) -> Step:
+    op = rng.choice((Op.PLUS, Op.PLUS, Op.MINUS, Op.MINUS, Op.TIMES))
+    left = rng.randint(1, 49) if op is Op.TIMES else rng.randint(1, 98)
+    amount = rng.randint(2, 3) if op is Op.TIMES else rng.randint(2, 19)
+    result = op.apply(left, amount)
+    return Step(Link("", "", op, amount), left, result) if 1 <= result <= MAX_VALUE else _sum(rng)
+
+
+def given(rng: Random) -> tuple[str, str]:
+    """A skill: answer with a number that the problem states."""
+    problem = next(generate("train", seed=rng.getrandbits(48), min_steps=0, max_steps=0, max_distractors=6))
+    return problem.question, final_statement(problem.answer)
+
+
+def attempt(rng: Random, *, max_steps: int, habits: Habits) -> tuple[str, str]:
+    """What the teacher learns: a whole problem, long thinking, the short solution and the final statement."""
+    problem = next(generate("train", seed=rng.getrandbits(48), min_steps=max(1, max_steps - 1), max_steps=max_steps))
+    thinking, short, answer = draw(problem, rng, habits)
+    return problem.question, f"<think>{thinking}</think>{short} {final_statement(answer)}"

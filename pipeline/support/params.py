@@ -1,0 +1,276 @@
+"""The schema of params.yaml: one section per stage, unknown keys are errors, every number has bounds.
+
+`params.yaml` is the only source of settings. `load()` reads it; `python -m pipeline.commands.params FILE` prints a file resolved.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from data.chat import Format
+from data.errors import ParamsError
+from data.records import Section
+from students.settings import Training
+
+PARAMS = Path("params.yaml")
+BASE = "base"
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class ModelSource(Section):
+    """A model: a local folder, or a hub name with its pinned revision."""
+
+    path: str
+    """Folder in Hugging Face layout, or `owner/name` on a hub."""
+    revision: str | None = None
+    """Commit on the hub; must be given for a hub name."""
+    licence: str = "Apache-2.0"
+    """SPDX name, carried into the model card."""
+
+
+class EngineSettings(Section):
+    """Who computes: `arguments` go to the engine as they are (vLLM: engine arguments, hf: none)."""
+
+    kind: Literal["scripted", "hf", "vllm"] = "vllm"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """`auto`: bfloat16 on GPUs that have it, else float32."""
+    batch: int = Field(256, ge=1, le=4096)
+    """Requests in flight at most."""
+    max_model_length: int = Field(512, ge=16)
+    """Prompt and completion together, in tokens."""
+    arguments: dict[str, Any] = {}
+
+
+class Sampling(Section):
+    """How tokens are drawn."""
+
+    temperature: float = Field(1.0, ge=0, le=5)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(320, ge=1)
+    """Most tokens of one completion, thinking included."""
+
+
+class LabSource(Section):
+    """Problems of the lab's own generator."""
+
+    kind: Literal["lab"] = "lab"
+    seed: int = Field(1, ge=0)
+    max_steps: int = Field(4, ge=1, le=4)
+
+
+class FileSource(Section):
+    """Problems from local JSONL files: `train` is split into train and validation, `test` is the test split."""
+
+    kind: Literal["file"] = "file"
+    train: str
+    test: str
+    question: str = "question"
+    """Column of the question."""
+    answer: str = "answer"
+    """Column of the gold answer; of GSM8K's rationales, the text after `####` counts."""
+    verifier: Literal["number", "math"] = "number"
+    seed: int = Field(0, ge=0)
+
+
+class HubSource(Section):
+    """Problems from a data set on a hub, or a local folder of the same layout."""
+
+    kind: Literal["hub"] = "hub"
+    name: str
+    config: str | None = None
+    revision: str | None = None
+    question: str = "question"
+    answer: str = "answer"
+    verifier: Literal["number", "math"] = "number"
+    seed: int = Field(0, ge=0)
+
+
+class Prepare(Section):
+    """Which problems, and how many."""
+
+    source: Annotated[LabSource | FileSource | HubSource, Field(discriminator="kind")]
+    task: Name
+    train: int = Field(ge=1)
+    validation: int = Field(ge=1)
+    test: int = Field(ge=1)
+    ngram_words: int = Field(8, ge=2)
+    """A training question that shares this many words in a row with an evaluation question is dropped; 0 steps of the lab share sentences,
+    so the lab compares whole questions (`decontaminate: exact`)."""
+    decontaminate: Literal["ngram", "exact"] = "ngram"
+    max_dropped: Share = 0.2
+    """The stage fails where more than this share of the problems is dropped."""
+
+
+class Sample(Section):
+    """Long traces: drawn from the teacher, or imported from a file."""
+
+    source: Literal["engine", "file"] = "engine"
+    file: str | None = None
+    """For `source: file`: a table of traces (data.records.Trace), or JSONL with `question` and `text`."""
+    teacher: ModelSource
+    engine: EngineSettings = EngineSettings()
+    sampling: Sampling = Sampling()
+    draws: int = Field(4, ge=1, le=1024)
+    instruction: str | None = None
+    """File with the system message."""
+    format: Format = Format.THINK
+    max_errors: Share = 0.01
+    """The stage fails where more than this share of the completions ends in error or timeout."""
+
+    @model_validator(mode="after")
+    def _file_is_named(self) -> Self:
+        if (self.source == "file") != (self.file is not None):
+            raise ValueError("`file` must be given for `source: file`, and for no other source")
+        return self
+
+
+class Verify(Section):
+    """The pool of verifier processes."""
+
+    workers: int = Field(2, ge=1, le=256)
+    timeout_seconds: float = Field(5.0, gt=0)
+
+
+class CompressorSettings(Section):
+    """One compressor by its registered name, with its own settings."""
+
+    kind: Literal["shortest", "post_think", "truncated"]
+    control: bool = False
+    """Controls are exempt from re-verification's filter."""
+    like: Name | None = None
+    """truncated: the compressor whose length is matched."""
+
+
+class Reverify(Section):
+    """Does the short thinking alone carry to the right answer? A model continues from it."""
+
+    draws: int = Field(1, ge=1)
+    sampling: Sampling = Sampling(temperature=0, max_tokens=64)
+    require: Literal["stated", "continued", "both", "either"] = "continued"
+
+
+class Compose(Section):
+    """Which traces every student is taught."""
+
+    rows_per_problem: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0)
+
+
+class Student(Section):
+    """One student: where it starts and what it is taught."""
+
+    start: Name = Field(BASE, alias="from")
+    lessons: dict[Name, Annotated[float, Field(gt=0)]]
+    """Writer of traces (`teacher` or a compressor) → share of the rows."""
+    train: dict[str, Any] = {}
+    """Settings of `distill.training` that differ for this student."""
+
+    @model_validator(mode="after")
+    def _starts_from_base(self) -> Self:
+        if self.start != BASE:
+            raise ValueError(f"from: {self.start!r} is not allowed; students start from `{BASE}`")
+        return self
+
+
+class Distill(Section):
+    """What all students share."""
+
+    base: ModelSource
+    training: Training = Training()
+    instruction: str | None = None
+    """File with the system message that students are trained and served with."""
+
+
+class Evaluate(Section):
+    """What is measured on which problems."""
+
+    engine: EngineSettings = EngineSettings()
+    sampling: Sampling = Sampling()
+    """For the draws; greedy answers take its `max_tokens`."""
+    draws: int = Field(4, ge=0, le=256)
+    draw_problems: int = Field(250, ge=0)
+    """The first so many test problems get draws; all get a greedy answer."""
+    base_instruction: str | None = None
+    """File with the system message for the untrained base; null: that of the students."""
+
+
+class Report(Section):
+    """Comparison and tracking."""
+
+    long: Name = "long"
+    """The student that the others are compared with."""
+    resamples: int = Field(2000, ge=100)
+    seed: int = Field(0, ge=0)
+    margin: float = Field(0.03, gt=0, lt=1)
+    """A student keeps accuracy if the lower bound of its paired difference lies above minus this."""
+    experiment: str = "shortcot"
+
+
+class Handoff(Section):
+    """The chosen student's way to serving."""
+
+    candidates: list[Name] | None = None
+    """Null: all students but the long one and controls."""
+    problems: int = Field(20, ge=1)
+    registered_name: str = "shortcot-student"
+    alias: str = "candidate"
+    port: int = Field(8765, ge=1024, le=65535)
+    max_logprob_difference: float = Field(0.05, gt=0)
+
+
+class Params(Section):
+    """A whole run."""
+
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
+    prepare: Prepare
+    sample: Sample
+    verify: Verify = Verify()
+    shorten: dict[Name, CompressorSettings]
+    reverify: Reverify = Reverify()
+    compose: Compose = Compose()
+    students: dict[Name, Student]
+    distill: Distill
+    evaluate: Evaluate = Evaluate()
+    report: Report = Report()
+    handoff: Handoff = Handoff()
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        writers = {"teacher", *self.shorten}
+        for name, student in self.students.items():
+            if unknown := set(student.lessons) - writers:
+                raise ValueError(f"students.{name}.lessons: unknown {sorted(unknown)}; allowed: {sorted(writers)}")
+            training_of(self, name)
+        for name, settings in self.shorten.items():
+            if settings.kind == "truncated" and settings.like not in self.shorten:
+                raise ValueError(f"shorten.{name}.like: {settings.like!r} is no compressor; allowed: {sorted(set(self.shorten) - {name})}")
+        if BASE in self.students:
+            raise ValueError(f"students.{BASE}: this name is the untrained model's; choose another")
+        if self.report.long not in self.students:
+            raise ValueError(f"report.long: {self.report.long!r} is no student; allowed: {sorted(self.students)}")
+        return self
+
+
+def training_of(params: Params, student: str) -> Training:
+    """The training settings of one student: the shared ones with its own on top."""
+    return Training.model_validate({**params.distill.training.model_dump(), **params.students[student].train})
+
+
+def load(path: Path = PARAMS) -> Params:
+    """Read and check a params file."""
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path}: no such file; run from the root of the repository") from None
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML: {error}") from None
+    try:
+        return Params.model_validate(values)
+    except ValidationError as error:
+        lines = (f"  {'.'.join(map(str, e['loc'])) or '(file)'}: {e['msg']} (found {str(e['input'])[:80]!r})" for e in error.errors())
+        raise ParamsError(f"{path}: {error.error_count()} setting(s) are not allowed:\n" + "\n".join(lines)) from None

@@ -1,0 +1,53 @@
+"""Where everything lies; dvc.yaml names the same places and a test holds them equal."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+STORE = Path("data/store")
+CODE = STORE / "code.json"
+PROBLEMS = STORE / "problems.jsonl"
+LONG_TRACES = STORE / "traces/long.jsonl"
+LONG_VERDICTS = STORE / "verdicts/long.jsonl"
+SHORT_TRACES = STORE / "traces/short.jsonl"
+SHORT_VERDICTS = STORE / "verdicts/short.jsonl"
+LESSONS = STORE / "lessons"
+MODELS = STORE / "models"
+SCORES = STORE / "scores.jsonl"
+REPORT = STORE / "report"
+HANDOFF = STORE / "handoff"
+
+
+def lessons_of(student: str) -> Path:
+    """The lessons of one student."""
+    return LESSONS / f"{student}.jsonl"
+
+
+def model_of(student: str, seed: int) -> Path:
+    """The trained weights of one student and seed."""
+    return MODELS / student / str(seed)
+
+
+def workspace() -> Path:
+    """The ignored folder that outlives runs: completions, checkpoints, stage statistics.
+
+    It lies under the main workspace (DVC sets DVC_ROOT), so that queued and temporary experiments share it;
+    SHORTCOT_WORKSPACE puts it elsewhere.
+    """
+    return Path(os.environ.get("SHORTCOT_WORKSPACE") or Path(os.environ.get("DVC_ROOT") or ".") / ".shortcot")
+
+
+def completions() -> Path:
+    """The completion store."""
+    return workspace() / "completions"
+
+
+def checkpoints() -> Path:
+    """Training checkpoints, one folder per hash of settings, lessons and starting weights."""
+    return workspace() / "checkpoints"
+
+
+def stage_statistics() -> Path:
+    """One JSON file per stage: seconds, rows, tokens; for the table at the end and for `make plan`."""
+    return workspace() / "stages"

@@ -1,0 +1,52 @@
+"""Settings of a training: how one student learns."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from data.records import Section
+
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Launch(Section):
+    """How many processes train one student, and how they share the work."""
+
+    processes: int = Field(1, ge=1)
+    strategy: Literal["single", "ddp", "zero2", "zero3"] = "single"
+
+    @model_validator(mode="after")
+    def _single_is_one(self) -> Self:
+        if (self.strategy == "single") != (self.processes == 1):
+            raise ValueError(f"strategy {self.strategy!r} does not go with processes: {self.processes}; `single` is one process, the others are more")
+        return self
+
+
+class Training(Section):
+    """How a student is trained; `students.NAME.train` overrides single settings."""
+
+    adapter: Literal["none", "lora"] = "none"
+    """`none` trains all weights."""
+    lora_rank: int = Field(16, ge=1)
+    lora_alpha: int = Field(32, ge=1)
+    lora_dropout: float = Field(0.0, ge=0, lt=1)
+    quantization: Literal["none", "nf4"] = "none"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """`auto`: bf16 on GPUs that have it, else fp32."""
+    epochs: float = Field(3, gt=0)
+    learning_rate: float = Field(1e-3, gt=0, lt=1)
+    warmup_share: Share = 0.05
+    schedule: Literal["linear", "cosine", "constant"] = "cosine"
+    weight_decay: float = Field(0.0, ge=0)
+    batch_rows: int = Field(32, ge=1)
+    """Rows of one optimizer step, over all processes."""
+    micro_batch_rows: int = Field(32, ge=1)
+    """Rows of one forward pass in one process."""
+    max_length: int = Field(512, ge=16)
+    """Longer rows are dropped and counted, never cut."""
+    max_overlong: Share = 0.05
+    gradient_checkpointing: bool = False
+    save_every_steps: int = Field(100, ge=1)
+    launch: Launch = Launch()

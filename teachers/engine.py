@@ -1,0 +1,83 @@
+"""The contract of everything that generates: requests in, completions out as they finish.
+
+An engine is described before it is started (`EngineSpec`, `ModelRef`), so that the completion store can be asked first and an engine
+is started only for what the store lacks (`teachers.complete`). Kinds:
+
+    scripted   deterministic, no weights; product code used by tests and docs (teachers/scripted.py)
+    hf         transformers (teachers/hf.py)
+    vllm       vLLM in its own engine process (teachers/vllm.py)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, Self
+
+from data.records import Status
+
+
+class SamplingSettings(NamedTuple):
+    """How tokens are drawn; temperature 0 is greedy."""
+
+    temperature: float
+    top_p: float
+    max_tokens: int
+
+
+class Request(NamedTuple):
+    """One completion that is wanted; `draw` tells equal prompts apart."""
+
+    prompt_ids: tuple[int, ...]
+    sampling: SamplingSettings
+    draw: int
+
+
+class Completion(NamedTuple):
+    """One completion as the engine ended it.
+
+    `token_ids` are the generated tokens, the end token included where there was one; `text` is their text without special end tokens
+    but with think tags. `detail` says what went wrong where `status` is error or timeout.
+    """
+
+    request: Request
+    status: Status
+    finish_reason: str
+    text: str
+    token_ids: tuple[int, ...]
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ModelRef:
+    """Weights to generate with: a folder in Hugging Face layout, and a LoRA adapter's folder on top of it or None."""
+
+    folder: Path
+    adapter: Path | None = None
+
+
+@dataclass(frozen=True)
+class EngineSpec:
+    """How to start an engine. `model` is what it starts with; `arguments` go to the engine as they are."""
+
+    kind: str
+    model: ModelRef
+    dtype: str = "auto"
+    batch: int = 256
+    max_model_length: int = 512
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """A started engine. Use it as a context manager: leaving it frees its processes and memory."""
+
+    def use(self, model: ModelRef) -> None:
+        """Generate with these weights from now on. Raises EngineError where it cannot prove that it does."""
+
+    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Yield completions as they finish, in any order; a failed request is a completion with status error or timeout."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *exc_info: object) -> None: ...

@@ -59,7 +59,7 @@ def _plan(problem: LabProblem) -> str:
     links = problem.links[::-1]
     asked = links[0].name if links else problem.given.name
     return " ".join(
-        [f"We want {asked}.", *(f"{k.name} comes from {k.source}." for k in links), f"{problem.given.name} is given."]
+        [f"We want {asked}.", *(f"{k.name} comes from {k.source}, so we need {k.source}." for k in links), f"{problem.given.name} is given."]
     )
 
 

@@ -21,12 +21,14 @@ CHAT_TEMPLATE = (
 )
 
 
-def train_tokenizer(*, vocabulary: int = 320, documents: int = 4000, seed: int = 0) -> PreTrainedTokenizerFast:
+def train_tokenizer(*, vocabulary: int = 512, documents: int = 4000, seed: int = 0) -> PreTrainedTokenizerFast:
     """A byte-level BPE of at most `vocabulary` tokens with the lab's chat template; the same for the same seed."""
-    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     core = Tokenizer(models.BPE())
+    # A word is the same token at the start of a text as inside it, whether or not a space was written there.
+    core.normalizer = normalizers.Sequence([normalizers.Prepend(" "), normalizers.Replace(Regex("^ +"), " ")])
     core.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex(r" ?\d"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
     )

@@ -1,0 +1,52 @@
+import pytest
+
+from data.metrics.lengths import LessonLength, data_ratios, lesson_length, survival
+from data.records import Lesson, Outcome, Recheck, Role, Status, Trace
+
+
+def _trace(writer: str, draw: int) -> Trace:
+    return Trace.create(
+        problem_id="p",
+        parent_ids=(),
+        writer=writer,
+        settings_id="s",
+        draw=draw,
+        text="t",
+        status=Status.OK,
+        prompt_tokens=1,
+        completion_tokens=1,
+        tokenizer="t",
+    )
+
+
+def _recheck(trace: Trace, survives: bool, reason: str) -> Recheck:
+    return Recheck(
+        trace_id=trace.id,
+        stated=Outcome.RIGHT if survives else Outcome.UNPARSED,
+        continued_right=int(survives),
+        continued_draws=1,
+        empty_right=0,
+        empty_draws=1,
+        survives=survives,
+        reason=reason,
+    )
+
+
+def test_survival_counts_reasons_per_compressor() -> None:
+    traces = [_trace("shortest", 0), _trace("shortest", 1), _trace("cut", 0)]
+    rows = [_recheck(traces[0], True, "ok"), _recheck(traces[1], False, "continued wrong"), _recheck(traces[2], False, "not stated")]
+    found = survival(traces, rows)
+    assert list(found) == ["cut", "shortest"]
+    assert (found["shortest"].traces, found["shortest"].survived, found["shortest"].dropped) == (2, 1, {"continued wrong": 1})
+    assert (found["cut"].continued_right, found["cut"].empty_draws) == (0, 1)
+
+
+def test_lessons_that_are_not_taught_have_no_length() -> None:
+    def lesson(role: Role, text: str) -> Lesson:
+        return Lesson(student="s", problem_id="p", trace_id="t", role=role, reason="", question="q", completion=text)
+
+    rows = [lesson(Role.POSITIVE, "ab"), lesson(Role.POSITIVE, "abcd"), lesson(Role.DROPPED, "a" * 99)]
+    assert lesson_length(rows, len) == LessonLength(2, 3.0)
+    ratios = data_ratios({"long": LessonLength(2, 12.0), "short": LessonLength(2, 3.0)}, long="long")
+    assert ratios == {"long": 1.0, "short": pytest.approx(0.25)}
+    assert data_ratios({"short": LessonLength(2, 3.0)}, long="long") == {}

@@ -1,7 +1,7 @@
 """The contract of everything that generates: requests in, completions out as they finish.
 
 An engine is described before it is started (`EngineSpec`, `ModelRef`), so that the completion store can be asked first and an engine
-is started only for what the store lacks (`teachers.complete`). Kinds:
+is started only for what the store lacks (teachers/generate.py). Kinds:
 
     scripted   deterministic, no weights; product code used by tests and docs (teachers/scripted.py)
     hf         transformers (teachers/hf.py)

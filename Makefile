@@ -68,10 +68,10 @@ mlflow: $(STAMP) ## the runs in a browser, on loopback
 	@$(RUN) mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
 
 lab-models: $(STAMP) ## rebuild the lab's two models from their seeds (hours)
-	@$(COMMAND).lab_models
+	@$(COMMAND).lab_models teacher student
 
 gsm8k-models: $(STAMP) ## fetch and convert the models of configs/gsm8k-cpu.yaml, pinned by hash
-	@$(COMMAND).gsm8k_models
+	@$(COMMAND).fetch_models
 
 # uv resolves in a throw-away environment. A CPU build of torch comes from pip's own wheel folder where one is set, else from PyTorch.
 UV      = $$folder/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header --override override.txt

@@ -1,0 +1,114 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from pipeline.code import code, remove_strangers, sections_of
+from pipeline.support.closure import ROOMS, Sources
+from pipeline.support.params import load
+
+ROOT = Path(__file__).parents[2]
+STAGES = sorted(path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem not in ("__init__", "code"))
+
+
+@pytest.fixture
+def copy(tmp_path):
+    for room in ROOMS:
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=lambda folder, names: [n for n in names if not _is_source(Path(folder) / n)])
+    return tmp_path
+
+
+def _is_source(path: Path) -> bool:
+    return path.suffix == ".py" or (path.is_dir() and path.name not in ("__pycache__", "store"))
+
+
+def changed_by(root: Path, edit: dict[str, tuple[str, str]]) -> set[str]:
+    """Stages whose hash changes when `edit` (file → old text, new text) is made."""
+    before = {stage: Sources(root).closure_hash(f"pipeline.{stage}") for stage in STAGES}
+    for file, (old, new) in edit.items():
+        text = (root / file).read_text()
+        assert old in text
+        (root / file).write_text(text.replace(old, new))
+    after = {stage: Sources(root).closure_hash(f"pipeline.{stage}") for stage in STAGES}
+    return {stage for stage in STAGES if before[stage] != after[stage]}
+
+
+def test_docstrings_comments_and_positions_change_no_hash(copy):
+    edits = {
+        "data/records.py": ('"""A question with its gold answer."""', '"""Another\n    docstring."""\n    # and a comment'),
+        "pipeline/support/stage.py": ("import json\n", "\n\n# moved\nimport json\n"),
+    }
+    assert changed_by(copy, edits) == set()
+
+
+def test_a_change_of_behaviour_in_records_reaches_every_stage_that_imports_it(copy):
+    importing = {stage for stage in STAGES if "data.records" in Sources(copy).closure(f"pipeline.{stage}")}
+    assert {"prepare", "sample", "verify", "report"} <= importing
+    assert changed_by(copy, {"data/records.py": ("[:16]", "[:18]")}) == importing
+
+
+def test_an_edit_in_one_compressor_changes_shorten_alone(copy):
+    first_line = "from __future__ import annotations"
+    assert changed_by(copy, {"teachers/compressors/truncated.py": (first_line, f"{first_line}\nADDED = 1")}) == {"shorten"}
+
+
+def write(root: Path, files: dict[str, str]) -> Sources:
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return Sources(root)
+
+
+def test_the_closure_follows_every_way_to_name_a_module(tmp_path):
+    sources = write(
+        tmp_path,
+        {
+            "pipeline/__init__.py": "",
+            "pipeline/go.py": "from data import plain\ndef f():\n    from data.inside import thing\nCOMMAND = 'students.worker'",
+            "data/__init__.py": "",
+            "data/plain.py": "from . import sibling\nfrom .sibling import x",
+            "data/sibling.py": "",
+            "data/inside.py": "thing = 1",
+            "data/unused.py": "",
+            "students/__init__.py": "",
+            "students/worker.py": "",
+        },
+    )
+    reached = {"pipeline", "pipeline.go", "data", "data.plain", "data.sibling", "data.inside", "students", "students.worker"}
+    assert set(sources.closure("pipeline.go")) == reached
+
+
+def test_what_only_type_checkers_read_is_not_followed(tmp_path):
+    text = "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from data.heavy import Thing\n"
+    sources = write(tmp_path, {"data/a.py": text, "data/heavy.py": ""})
+    assert sources.closure("data.a") == ["data.a"]  # data.heavy is never imported at run time
+
+
+def test_files_that_settings_name_belong_to_a_stages_inputs(tmp_path, monkeypatch):
+    params = load(ROOT / "params.yaml")
+    write(
+        tmp_path,
+        {"pipeline/sample.py": "", "pipeline/verify.py": "", "teachers/lab/model.safetensors": "weights", "teachers/lab/README.md": "card"},
+    )
+    monkeypatch.chdir(tmp_path)
+    graph = {"sample": {"params": ["sample"]}, "verify": {"params": ["verify"]}}
+    before = code(graph, params, Sources())
+    write(tmp_path, {"teachers/lab/README.md": "a better card"})
+    assert code(graph, params, Sources()) == before
+    write(tmp_path, {"teachers/lab/model.safetensors": "other weights"})
+    after = code(graph, params, Sources())
+    assert (after["sample"] != before["sample"], after["verify"] == before["verify"]) == (True, True)
+
+
+def test_models_that_params_do_not_name_are_removed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    params = load(ROOT / "params.yaml")
+    for name in ("long/0", "long/7", "gone/0"):
+        write(tmp_path, {f"data/store/models/{name}/weights": ""})
+    remove_strangers(params)
+    assert sorted(str(path.parent) for path in Path("data/store/models").rglob("weights")) == ["data/store/models/long/0"]
+
+
+def test_the_sections_of_a_stage_are_the_first_words_of_its_params():
+    stage = {"params": ["distill", "students.${item.student}", {"data/store/code.json": ["distill"]}]}
+    assert sections_of(stage) == ["distill", "students"]

@@ -70,6 +70,13 @@ def to_think(text: str, written: Format) -> str | None:
     return join(found["thinking"], found["answer"])
 
 
+def begin_answer(thinking: str, written: Format) -> str:
+    """What a writer of this format has written when its thinking has just ended; its answer comes next."""
+    if written is Format.THINK:
+        return join(thinking, "")
+    return f"Working:\n{thinking.strip()}\n\nShort solution:\n"
+
+
 def messages(question: str, instruction: str | None = None) -> list[dict[str, str]]:
     """The conversation that asks a question; `instruction` becomes the system message."""
     system = [{"role": "system", "content": instruction}] if instruction else []

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,11 +21,17 @@ R = TypeVar("R", bound=Record)
 
 def read_table(path: Path, kind: type[R]) -> Iterator[R]:
     """Yield the records of a table; an error names file, line and field."""
+    for place, line in read_lines(path):
+        yield parse_record(line, kind, place=place)
+
+
+def read_lines(path: Path) -> Iterator[tuple[str, str]]:
+    """Yield the place (file:line) and the text of every line."""
     if not path.exists():
         raise RecordError(f"{path}: no such table; run the stage that writes it: `dvc repro`")
     with _open(path, "r") as lines:
         for number, line in enumerate(lines, start=1):
-            yield parse_record(line, kind, place=f"{path}:{number}")
+            yield f"{path}:{number}", line
 
 
 def read_all(path: Path, kind: type[R]) -> list[R]:
@@ -58,7 +63,7 @@ def write_table(path: Path, records: Iterable[Record]) -> int:
             for record in _unique(records, path):
                 lines.write(record.model_dump_json() + "\n")
                 count += 1
-        os.replace(partial, path)
+        partial.replace(path)
     return count
 
 

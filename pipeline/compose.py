@@ -1,0 +1,57 @@
+"""Stage `compose`: what each student is taught, with a reason for every trace, used or dropped."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from data import lessons
+from data.lineage import by_problem, outcomes, rechecks_of, training_problems
+from data.records import Lesson, Problem, Recheck, Role, Trace, Verdict
+from data.tables import read_all, read_table, write_table
+from pipeline.support import paths
+from pipeline.support.params import Compose, Student, load
+from pipeline.support.stage import Statistics, run_stage
+
+
+class Tables(NamedTuple):
+    """What compose reads."""
+
+    problems: Sequence[Problem]
+    long: Sequence[Trace]
+    long_verdicts: Sequence[Verdict]
+    short: Sequence[Trace]
+    short_verdicts: Sequence[Recheck]
+
+
+def compose(settings: Compose, students: Mapping[str, Student], tables: Tables) -> dict[str, list[Lesson]]:
+    """Traces and verdicts → the lessons of every student."""
+    training = training_problems(tables.problems)
+    ordered = [trace for group in by_problem([*tables.long, *tables.short], training).values() for trace in group]
+    said = outcomes(tables.long, tables.long_verdicts)
+    survived = rechecks_of(tables.short, tables.short_verdicts)
+    mixes = {name: student.lessons for name, student in students.items()}
+    material = lessons.material(training, said, survived, ordered)
+    return lessons.compose(mixes, material, rows_per_problem=settings.rows_per_problem, seed=settings.seed)
+
+
+def _body(statistics: Statistics) -> None:
+    params = load()
+    tables = Tables(
+        read_all(paths.PROBLEMS, Problem),
+        read_all(paths.LONG_TRACES, Trace),
+        read_all(paths.LONG_VERDICTS, Verdict),
+        list(read_table(paths.SHORT_TRACES, Trace)),
+        list(read_table(paths.SHORT_VERDICTS, Recheck)),
+    )
+    composed = compose(params.compose, params.students, tables)
+    shutil.rmtree(paths.LESSONS, ignore_errors=True)  # a student that left the params leaves the folder
+    statistics.rows_in = sum(write_table(paths.lessons_of(student), rows) for student, rows in composed.items())
+    statistics.dropped = Counter(row.reason for rows in composed.values() for row in rows if row.role is Role.DROPPED)
+    statistics.rows_out = statistics.rows_in - statistics.dropped.total()
+
+
+if __name__ == "__main__":
+    run_stage("compose", _body)

@@ -1,0 +1,59 @@
+"""Stage `reverify`: does a short thinking alone carry to the right answer?"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from data.lineage import by_problem, training_problems
+from data.records import Problem, Recheck, Trace
+from data.tables import read_all, read_table, write_table
+from data.verifiers.judge import judge_texts
+from data.verifiers.stated import Thinking, stated_all
+from pipeline.support import paths
+from pipeline.support.engines import engine_spec, instruction_of, sampling_settings, tokenizer_of
+from pipeline.support.params import Params, load
+from pipeline.support.stage import Statistics, progress, run_stage
+from teachers.generate import Generator
+from teachers.recheck import Rule, Tally, probe_of, probes_of, recheck, requests_of
+from teachers.sampling import Recipe, usable
+
+
+def reverify(params: Params, problems: Sequence[Problem], traces: Sequence[Trace], *, statistics: Statistics) -> list[Recheck]:
+    """Short traces → what their thinking alone is worth, in the order of the traces."""
+    training = training_problems(problems)
+    by_problem(traces, training)  # refuses traces of other problems
+    tally = _continued(params, training, traces, statistics)
+    rule = Rule(params.reverify.require, frozenset(name for name, settings in params.shorten.items() if settings.control))
+    thinkings = [Thinking(t.id, training[t.problem_id].reference, probe_of(training[t.problem_id], t).thinking) for t in traces]
+    stated = dict(stated_all(thinkings, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds))
+    return [recheck(t, training[t.problem_id], stated=stated[t.id], tally=tally, rule=rule) for t in traces]
+
+
+def _continued(params: Params, training: Mapping[str, Problem], traces: Sequence[Trace], statistics: Statistics) -> Tally:
+    """Let the teacher go on from every thinking, and from none, and judge where it ends."""
+    sample, settings, tally, failed = params.sample, params.reverify, Tally(), Counter[str]()
+    recipe = Recipe(sampling_settings(settings.sampling), settings.draws, instruction_of(sample.instruction), sample.format)
+    spec = engine_spec(sample.engine, sample.teacher)
+    wanted = requests_of(probes_of(training, traces), tokenizer_of(sample.teacher), recipe, max_model_length=spec.max_model_length)
+    with Generator(spec, paths.completions(), shard="reverify") as generator:
+        completions = progress(generator.complete(wanted), label="reverify", total=len(wanted), unit="draw")
+        ended_well = usable(completions, failed, expected=len(wanted), max_errors=sample.max_errors)
+        cases = list(tally.cases(ended_well, wanted))
+        statistics.made_tokens = generator.made_tokens
+    judged = judge_texts(cases, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)
+    for verdict in progress(judged, label="judge", total=len(cases)):
+        tally.add(verdict)
+    return tally
+
+
+def _body(statistics: Statistics) -> None:
+    traces = list(read_table(paths.SHORT_TRACES, Trace))
+    rechecks = reverify(load(), read_all(paths.PROBLEMS, Problem), traces, statistics=statistics) if traces else []
+    statistics.rows_in = len(traces)
+    statistics.dropped = Counter(recheck.reason for recheck in rechecks if not recheck.survives)
+    statistics.rows_out = write_table(paths.SHORT_VERDICTS, rechecks) - statistics.dropped.total()
+
+
+if __name__ == "__main__":
+    run_stage("reverify", _body)

@@ -1,0 +1,55 @@
+"""From params to what the rooms take: engine, tokenizer, sampling and the text of an instruction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import EngineError, ParamsError
+from data.hub import local_folder
+from pipeline.support.params import EngineSettings, ModelSource, Sampling
+from teachers.engine import EngineSpec, ModelRef, SamplingSettings
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+def engine_spec(settings: EngineSettings, source: ModelSource) -> EngineSpec:
+    """The engine of these settings with these weights; it is not started."""
+    return EngineSpec(
+        kind=settings.kind,
+        model=ModelRef(local_folder(source.path, source.revision)),
+        dtype=settings.dtype,
+        batch=settings.batch,
+        max_model_length=settings.max_model_length,
+        arguments=settings.arguments,
+    )
+
+
+def sampling_settings(sampling: Sampling) -> SamplingSettings:
+    """How tokens are drawn, as engines take it."""
+    return SamplingSettings(sampling.temperature, sampling.top_p, sampling.max_tokens)
+
+
+def tokenizer_of(source: ModelSource) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model. Raises EngineError where the folder has none."""
+    from transformers import AutoTokenizer
+
+    folder = local_folder(source.path, source.revision)
+    try:
+        return AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise EngineError(f"{source.path}: its tokenizer cannot be loaded ({str(error)[:200]}); the folder needs tokenizer.json") from None
+
+
+def instruction_of(file: str | None) -> str | None:
+    """The system message that a file holds, without white space around it; None where none is named."""
+    if file is None:
+        return None
+    path = Path(file)
+    if not path.is_file():
+        raise ParamsError(f"instruction: {file!r} is no file; name a text file with the system message, or null")
+    text = path.read_text(encoding="utf-8").strip()
+    if not text:
+        raise ParamsError(f"instruction: {file!r} is empty; write the system message into it, or set null")
+    return text

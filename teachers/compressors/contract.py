@@ -1,0 +1,75 @@
+"""The contract of every compressor, and the one place where a short trace is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from data.chat import completion_ids, join, split, text_ids, tokenizer_hash
+from data.errors import TextFormatError
+from data.records import Problem, Status, Trace
+from data.statement import final_statement
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+
+class Skipped(Exception):  # noqa: N818 - a signal with a reason that is counted, not an error
+    """A compressor cannot shorten the traces of this problem; the argument says why."""
+
+
+class Compressor(Protocol):
+    """Shortens the right long traces of one problem."""
+
+    def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
+        """Short traces made of `traces` (right, not empty, in draw order); their thinking has at most `budget` tokens (None: no bound).
+
+        The same traces give the same result. Raises Skipped where it cannot be done.
+        """
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What a compressor writes with: its name in the params, the hash of its settings, the tokenizer that counts."""
+
+    writer: str
+    settings_id: str
+    tokenizer: PreTrainedTokenizerBase
+
+    def tokens(self, text: str) -> int:
+        """How many tokens `text` has."""
+        return len(text_ids(self.tokenizer, text))
+
+    def write(self, parents: Sequence[Trace], thinking: str, *, budget: int | None) -> Trace:
+        """The short trace of `thinking` and the first parent's final statement.
+
+        Raises Skipped where that parent has no final statement, where the text would be longer than every parent or than the budget,
+        and where a think tag lies inside of the text.
+        """
+        statement = final_statement(split(parents[0].text).answer)
+        if statement is None:
+            raise Skipped("no final statement")
+        try:
+            text = join(thinking, statement)
+        except TextFormatError:
+            raise Skipped("think tag inside of the text") from None
+        if self.tokens(text) > max(self.tokens(parent.text) for parent in parents):
+            raise Skipped("longer than its parents")
+        if budget is not None and self.tokens(split(text).thinking) > budget:
+            raise Skipped("over the budget")
+        return self._trace(parents, text)
+
+    def _trace(self, parents: Sequence[Trace], text: str) -> Trace:
+        return Trace.create(
+            problem_id=parents[0].problem_id,
+            parent_ids=tuple(parent.id for parent in parents),
+            writer=self.writer,
+            settings_id=self.settings_id,
+            draw=parents[0].draw,
+            text=text,
+            status=Status.OK,
+            prompt_tokens=parents[0].prompt_tokens,
+            completion_tokens=len(completion_ids(self.tokenizer, text)),
+            tokenizer=tokenizer_hash(self.tokenizer),
+        )

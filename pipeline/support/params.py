@@ -14,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 from data.chat import Format
 from data.errors import ParamsError
 from data.records import Section
+from pipeline.support.plan_settings import Plan
 from students.settings import Training
 
 PARAMS = Path("params.yaml")
@@ -238,6 +239,7 @@ class Params(Section):
     evaluate: Evaluate = Evaluate()
     report: Report = Report()
     handoff: Handoff = Handoff()
+    plan: Plan = Plan()
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections import Counter
@@ -11,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from data.errors import ShortcotError
-from pipeline.support.paths import stage_statistics
+from pipeline.support.history import Run, instance_of, models_in, record
 
 T = TypeVar("T")
 
@@ -24,7 +23,7 @@ class Statistics:
     rows_in: int = 0
     rows_out: int = 0
     made_tokens: int = 0
-    """Tokens that were generated now, not taken from the completion store."""
+    """Tokens that were generated now, not taken from the completion store; for a training, tokens trained now."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Reason → rows that went in and did not come out."""
 
@@ -41,17 +40,17 @@ def run_stage(name: str, body: Callable[[Statistics], None]) -> None:
 
 
 def _write(statistics: Statistics, seconds: float) -> None:
-    folder = stage_statistics()
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {
-        "stage": statistics.stage,
-        "seconds": round(seconds, 1),
-        "made_tokens": statistics.made_tokens,
-        "rows_in": statistics.rows_in,
-        "rows_out": statistics.rows_out,
-        "dropped": dict(sorted(statistics.dropped.items())),
-    }
-    (folder / f"{statistics.stage}.json").write_text(json.dumps(values, indent=1) + "\n")
+    run = Run(
+        stage=statistics.stage,
+        instance=instance_of(statistics.stage),
+        seconds=round(seconds, 1),
+        made_tokens=statistics.made_tokens,
+        rows_in=statistics.rows_in,
+        rows_out=statistics.rows_out,
+        dropped=dict(sorted(statistics.dropped.items())),
+        **models_in(),
+    )
+    record(run)
 
 
 def progress(items: Iterable[T], *, label: str, total: int, unit: str = "row") -> Iterator[T]:

@@ -14,7 +14,6 @@ BEGINS = re.compile(r"(?:[.!?][*_)\"'$\]]*[ \t]+|\n)(?=\S)")
 ENDS = re.compile(r"[.!?][*_)\"'$\]]*(?=\s|\Z)|(?=\n)|\Z")
 OPENED = re.compile(r"(?:\\\[|\$\$)\s*\Z")
 CLOSED = re.compile(r"\s*(?:\\\]|\$\$)[.]?")
-LEAD = re.compile(r"[^\n]*:[*_ \t]*\n\s*\Z")
 
 
 class SplitAnswer(NamedTuple):
@@ -37,9 +36,7 @@ def split_answer(answer: str) -> SplitAnswer | None:
         return None
     begin, end = _sentence(answer, finals[0].start, finals[-1].end)
     begin, end = _display(answer, begin, end)
-    lead = LEAD.search(answer, 0, begin)
-    if lead and not BOX.search(lead.group()):
-        begin = lead.start()
+    begin = _with_lead(answer, begin)
     return SplitAnswer(answer[:begin].strip(), answer[begin:end].strip())
 
 
@@ -62,6 +59,13 @@ def _display(text: str, begin: int, end: int) -> tuple[int, int]:
         return begin, closed.end()
     opened = OPENED.search(text, 0, begin)
     return (opened.start(), closed.end()) if opened else (begin, end)
+
+
+def _with_lead(text: str, begin: int) -> int:
+    """Where the line before starts if it ends in a colon and holds no box of its own; else `begin`."""
+    lead = text[:begin].rstrip()
+    line = lead[lead.rfind("\n") + 1 :]
+    return len(lead) - len(line) if line.rstrip("*_ \t").endswith(":") and not BOX.search(line) else begin
 
 
 def _is_open(text: str) -> bool:

@@ -1,0 +1,1 @@
+"""Sources of problems, one module each: plain arguments in, `data.records.Problem` out."""

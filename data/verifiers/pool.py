@@ -1,0 +1,198 @@
+"""A pool of verifier processes that kills what hangs.
+
+Each worker is a fresh interpreter (nothing of the caller is inherited, torch least of all) with one item at a time: an item that
+takes too long costs that worker and yields `timeout`, a worker that dies yields `error`, and both are replaced.
+Judgements are yielded as they finish.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from data.errors import StageError
+from data.records import Outcome
+from data.verifiers.contract import Judgement
+from data.verifiers.worker import READY
+
+ROOT = Path(__file__).resolve().parents[2]
+DEFAULT_MEMORY_BYTES = 2 * 2**30
+START_SECONDS = 120.0
+
+
+class Task(NamedTuple):
+    """One text to judge; `reference` is the JSON of a data.records.Reference."""
+
+    key: str
+    reference: str
+    text: str
+
+
+class PoolSettings(NamedTuple):
+    """`module` holds the verifier's `judge`. The time limit is per item; memory is address space per worker."""
+
+    module: str
+    workers: int
+    timeout_seconds: float
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
+
+
+def run(tasks: Iterable[Task], settings: PoolSettings) -> Iterator[tuple[str, Judgement]]:
+    """Yield (key, judgement) for every task, in the order in which they finish. Closing the iterator ends all workers."""
+    waiting = iter(tasks)
+    with selectors.DefaultSelector() as selector:
+        workers: list[_Worker] = []
+        try:
+            yield from _run(waiting, settings, selector, workers)
+        finally:
+            for worker in workers:
+                worker.end()
+
+
+def _run(
+    waiting: Iterator[Task], settings: PoolSettings, selector: selectors.BaseSelector, workers: list[_Worker]
+) -> Iterator[tuple[str, Judgement]]:
+    upcoming = next(waiting, None)
+    while upcoming is not None or any(worker.task for worker in workers):
+        free = next((worker for worker in workers if worker.task is None), None)
+        if upcoming is not None and (free or len(workers) < settings.workers):
+            if free is None:
+                free = _Worker(settings)
+                workers.append(free)
+                selector.register(free.answers, selectors.EVENT_READ, free)
+            free.give(upcoming)
+            upcoming = next(waiting, None)
+            continue
+        for worker in _finished(selector, workers):
+            task = worker.task
+            judgement = worker.judgement()
+            if worker.dead:
+                selector.unregister(worker.answers)
+                workers.remove(worker)
+                worker.end()
+            if judgement is not None and task is not None:
+                yield task.key, judgement
+
+
+def _finished(selector: selectors.BaseSelector, workers: list[_Worker]) -> list[_Worker]:
+    """Wait until a worker has something to say or is out of time."""
+    nearest = min(worker.deadline for worker in workers if worker.task)
+    ready = {key.data for key, _ in selector.select(max(0.0, nearest - time.monotonic()))}
+    now = time.monotonic()
+    return [worker for worker in workers if worker in ready or (worker.task and worker.deadline <= now)]
+
+
+@dataclass(eq=False)
+class _Worker:
+    """One process, its pipes, and the task that it works on."""
+
+    settings: PoolSettings
+    task: Task | None = None
+    deadline: float = 0.0
+    started: bool = False
+    dead: bool = False
+    process: subprocess.Popen[bytes] = field(init=False)
+    log: IO[bytes] = field(init=False)
+    buffer: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end(), with the process
+        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "data.verifiers.worker", self.settings.module, str(self.settings.memory_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.log,
+            env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,  # so that it is killed with all that it started
+        )
+
+    @property
+    def answers(self) -> int:
+        """File descriptor of what the worker says."""
+        assert self.process.stdout is not None
+        return self.process.stdout.fileno()
+
+    def give(self, task: Task) -> None:
+        """Hand over a task; its time begins when the worker has started."""
+        self.task = task
+        self.deadline = time.monotonic() + (self.settings.timeout_seconds if self.started else START_SECONDS)
+        line = json.dumps({"reference": task.reference, "text": task.text, "seconds": self.settings.timeout_seconds})
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died: its closed stdout says so next
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.flush()
+
+    def judgement(self) -> Judgement | None:
+        """What there is to say of the task now: a judgement, or None if the worker only started. Sets `dead`."""
+        if (line := self._line()) is None:
+            return self._overdue()
+        if not line:
+            return self._died()
+        said = json.loads(line)
+        if said == READY:
+            self.started, self.deadline = True, time.monotonic() + self.settings.timeout_seconds
+            return None
+        self.task = None
+        return Judgement(Outcome(said[0]), said[1], said[2])
+
+    def _line(self) -> bytes | None:
+        """One line, b"" at the end of the stream, None while there is no whole line."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.answers, selectors.EVENT_READ)
+            while b"\n" not in self.buffer and selector.select(0):
+                chunk = os.read(self.answers, 65536)
+                if not chunk:
+                    return b""
+                self.buffer += chunk
+        if b"\n" not in self.buffer:
+            return None
+        line, _, self.buffer = self.buffer.partition(b"\n")
+        return line
+
+    def _overdue(self) -> Judgement | None:
+        if time.monotonic() < self.deadline:
+            return None
+        if not self.started:
+            raise self._no_start(f"did not start within {START_SECONDS:.0f} s")
+        self.dead = True
+        return Judgement(Outcome.TIMEOUT, None, f"no judgement within {self.settings.timeout_seconds:g} s")
+
+    def _died(self) -> Judgement | None:
+        code = self.process.wait()
+        self.dead = True
+        if not self.started:
+            raise self._no_start(f"ended with code {code} before it was ready")
+        return Judgement(Outcome.ERROR, None, f"the verifier process died: {_cause(code)}") if self.task else None
+
+    def _no_start(self, what: str) -> StageError:
+        self.log.seek(0)
+        said = self.log.read().decode(errors="replace").strip()[-500:]
+        return StageError(
+            f"verifier process of {self.settings.module} {what}: {said or 'it said nothing'}; `make doctor` checks the packages"
+        )
+
+    def end(self) -> None:
+        """Kill the process with all that it started, and free its pipes."""
+        with contextlib.suppress(ProcessLookupError):  # it is gone already
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout, self.log):
+            with contextlib.suppress(BrokenPipeError):  # unsent bytes of a task for a dead worker
+                if pipe is not None:
+                    pipe.close()
+
+
+def _cause(code: int) -> str:
+    return f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"

@@ -1,0 +1,70 @@
+"""Stage `evaluate`: what every student and the untrained base answer on validation and test, with one engine start for all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from data.records import Problem, Score, Split
+from data.tables import read_all, write_table
+from data.verifiers.judge import TextCase, judge_texts
+from pipeline.support import paths
+from pipeline.support.engines import engine_spec, instruction_of, sampling_settings
+from pipeline.support.params import BASE, Params, load
+from pipeline.support.stage import Statistics, progress, run_stage
+from teachers.engine import EngineSpec
+from teachers.evaluation import Answer, Quiz, Subject, answers, model_at, questions, scores
+from teachers.generate import Generator
+
+
+def evaluate(params: Params, problems: Sequence[Problem], *, statistics: Statistics) -> list[Score]:
+    """Problems and trained students → scores, sorted by (student, seed, split, mode, problem, draw)."""
+    spec = engine_spec(params.evaluate.engine, params.distill.base)
+    given = _answered(_subjects(params, spec), problems, _quiz(params), spec=spec, statistics=statistics)
+    cases = [TextCase(answer.key, answer.problem.reference, answer.completion.text, answer.completion.status) for answer in given]
+    judged = judge_texts(cases, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)
+    return scores(given, progress(judged, label="judge", total=len(cases)))
+
+
+def _subjects(params: Params, spec: EngineSpec) -> list[Subject]:
+    """The base with seed 0, and every student and seed of params; other folders of models are not looked at.
+
+    Adapters come first: an engine that starts with room for them serves the bare base too, but not the other way round.
+    """
+    instruction = instruction_of(params.distill.instruction)
+    base_file = params.evaluate.base_instruction
+    base = Subject(BASE, 0, spec.model, instruction_of(base_file) if base_file else instruction)
+    trained = [
+        Subject(student, seed, model_at(paths.model_of(student, seed), spec.model.folder), instruction)
+        for student in params.students
+        for seed in sorted(params.seeds)
+    ]
+    return sorted([base, *trained], key=lambda subject: subject.model.adapter is None)
+
+
+def _quiz(params: Params) -> Quiz:
+    settings = params.evaluate
+    return Quiz(sampling_settings(settings.sampling), settings.draws, settings.draw_problems, settings.engine.max_model_length)
+
+
+def _answered(
+    subjects: Iterable[Subject], problems: Sequence[Problem], quiz: Quiz, *, spec: EngineSpec, statistics: Statistics
+) -> list[Answer]:
+    given: list[Answer] = []
+    with Generator(spec, paths.completions(), shard="evaluate") as generator:
+        for subject in subjects:
+            asked = questions(problems, subject, quiz)
+            completions = generator.complete(asked, model=subject.model)
+            label = f"{subject.student}, seed {subject.seed}"
+            given += answers(progress(completions, label=label, total=len(asked), unit="answer"), asked, subject)
+            statistics.made_tokens = generator.made_tokens
+    return given
+
+
+def _body(statistics: Statistics) -> None:
+    problems = read_all(paths.PROBLEMS, Problem)
+    statistics.rows_in = sum(problem.split in (Split.VALIDATION, Split.TEST) for problem in problems)
+    statistics.rows_out = write_table(paths.SCORES, evaluate(load(), problems, statistics=statistics))
+
+
+if __name__ == "__main__":
+    run_stage("evaluate", _body)

@@ -65,7 +65,8 @@ table: $(STAMP) ## what each stage did when it last ran
 	@$(COMMAND).table
 
 mlflow: $(STAMP) ## the runs in a browser, on loopback
-	@$(RUN) mlflow ui --backend-store-uri sqlite:///mlflow.db --host 127.0.0.1 --port 5000
+	@store=$$($(RUN) python -c 'from pipeline.support.tracking import store_uri; print(store_uri())'); \
+	$(RUN) mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port 5000
 
 lab-models: $(STAMP) ## rebuild the lab's two models from their seeds (hours)
 	@$(COMMAND).lab_models teacher student

@@ -147,3 +147,17 @@ def keeps_accuracy(difference: Estimate, *, problems: int, margin: float) -> Kee
     if problems < MIN_PROBLEMS or difference.low is None:
         return Keeps.TOO_FEW
     return Keeps.YES if difference.low > -margin else Keeps.NO
+
+
+def per_seed(scores: Iterable[Score]) -> dict[tuple[str, int], dict[str, float]]:
+    """The defined measures of every student and seed, without intervals."""
+    groups: dict[tuple[str, int], list[Score]] = {}
+    for score in scores:
+        groups.setdefault((score.student, score.seed), []).append(score)
+    return {key: _points(rows) for key, rows in sorted(groups.items())}
+
+
+def _points(scores: list[Score]) -> dict[str, float]:
+    made = cells(scores)
+    values = ratios(made.numerators_SPM, made.denominators_SPM)[0]
+    return {measure: float(value) for measure, value in zip(made.measures, values, strict=True) if value == value}

@@ -1,0 +1,92 @@
+"""Stage `report`: from scores to tables, plots and metrics with intervals, the best short student, and the mirror in MLflow."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from data.chat import completion_ids
+from data.records import Lesson, Problem, Recheck, Score, Split, Trace, Verdict
+from data.tables import disk_errors_named, read_all, read_table
+from pipeline.support import paths, report_plots
+from pipeline.support.engines import tokenizer_of
+from pipeline.support.findings import Findings, Tables, findings, flat
+from pipeline.support.params import PARAMS, Params, load
+from pipeline.support.report_page import main_table, ordered, page
+from pipeline.support.report_text import side_by_side
+from pipeline.support.stage import Statistics, run_stage
+from pipeline.support.text_table import render
+from pipeline.support.tracking import LOCK, Child, Execution, mirror
+
+EXAMPLES = 2
+
+
+def report(tables: Tables, params: Params, curves: report_plots.Curves, *, folder: Path) -> Findings:
+    """Tables and training curves → the folder of the report."""
+    found = findings(tables, params)
+    with disk_errors_named(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        (folder / "plots").mkdir(parents=True)
+        _write_json(folder / "metrics.json", flat(found, long=params.report.long))
+        _write_json(folder / "best.json", found.choice.model_dump(mode="json"))
+        (folder / "report.md").write_text(page(found, params.report, _examples(tables, found, params)), encoding="utf-8")
+        report_plots.write_csv(folder / "plots/pareto.csv", report_plots.pareto_rows(found.test), report_plots.PARETO_COLUMNS)
+        report_plots.write_csv(folder / "plots/training.csv", report_plots.curve_rows(curves), report_plots.CURVE_COLUMNS)
+        report_plots.draw_pareto(folder / "plots/pareto.png", found.test)
+    return found
+
+
+def _write_json(path: Path, values: object) -> None:
+    path.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _examples(tables: Tables, found: Findings, params: Params) -> str:
+    """The first test problems, whatever came of them: the long student beside the best short one (or the shortest one)."""
+    short = found.choice.student or ordered(found.test, params.report.long)[-1]
+    seeds = {params.report.long: params.seeds[0], short: found.choice.seed if found.choice.seed is not None else params.seeds[0]}
+    columns = {
+        student: {row.problem_id: row for row in tables.scores if (row.student, row.seed, row.mode) == (student, seed, "greedy")}
+        for student, seed in seeds.items()
+    }
+    shown = [problem for problem in tables.problems if problem.split is Split.TEST][:EXAMPLES]
+    return side_by_side(shown, columns)
+
+
+def _tables(params: Params) -> Tables:
+    lessons = {student: list(read_table(paths.lessons_of(student), Lesson)) for student in params.students}
+    return Tables(
+        read_all(paths.PROBLEMS, Problem),
+        read_all(paths.SCORES, Score),
+        read_all(paths.LONG_VERDICTS, Verdict),
+        list(read_table(paths.SHORT_TRACES, Trace)),
+        list(read_table(paths.SHORT_VERDICTS, Recheck)),
+        lessons,
+        _counter(params),
+    )
+
+
+def _counter(params: Params) -> Callable[[str], int]:
+    tokenizer = tokenizer_of(params.distill.base)
+    return lambda text: len(completion_ids(tokenizer, text))
+
+
+def _execution(found: Findings, params: Params, curves: report_plots.Curves, *, folder: Path) -> Execution:
+    children = [Child(student, seed, own, curves.get((student, seed), ())) for (student, seed), own in found.seeds.items()]
+    metrics = flat(found, long=params.report.long)
+    return Execution(params.report.experiment, params.model_dump(mode="json", by_alias=True), metrics, children, (folder, PARAMS, LOCK))
+
+
+def _body(statistics: Statistics) -> None:
+    params = load()
+    tables, curves = _tables(params), report_plots.read_curves(params.students, params.seeds)
+    found = report(tables, params, curves, folder=paths.REPORT)
+    statistics.rows_in, statistics.rows_out = len(tables.scores), len(found.test.summary)
+    print(render(*main_table(found, params.report)))
+    print(f"The whole report: {paths.REPORT / 'report.md'}")
+    mirror(_execution(found, params, curves, folder=paths.REPORT))
+
+
+if __name__ == "__main__":
+    run_stage("report", _body)

@@ -1,0 +1,148 @@
+"""All numbers of a report, from the tables of a run; and the flat metrics that DVC and MLflow show."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+
+from data.metrics.bootstrap import Estimate
+from data.metrics.cells import measures_of_draws
+from data.metrics.choose import Choice, choose
+from data.metrics.compare import Comparison, Paired, Rules, compare, per_seed
+from data.metrics.lengths import LessonLength, Survival, data_ratios, lesson_length, survival
+from data.records import Lesson, Outcome, Problem, Recheck, Score, Split, Trace, Verdict
+from pipeline.support.params import BASE, Params
+
+Seeds = dict[tuple[str, int], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """What a report is made of; `count_tokens` counts a lesson's completion as the students do."""
+
+    problems: Sequence[Problem]
+    scores: Sequence[Score]
+    long_verdicts: Sequence[Verdict]
+    short: Sequence[Trace]
+    short_verdicts: Sequence[Recheck]
+    lessons: Mapping[str, Sequence[Lesson]]
+    count_tokens: Callable[[str], int]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that a report says."""
+
+    test: Comparison
+    validation: Comparison
+    draws: Comparison | None
+    """pass@k and maj@k; None without draws."""
+    choice: Choice
+    seeds: Seeds
+    """Greedy test numbers of every student and seed."""
+    outcomes: Counter[Outcome]
+    """Of the long traces."""
+    survival: Mapping[str, Survival]
+    lengths: Mapping[str, LessonLength]
+    asked: Mapping[str, float]
+    """Ratio that a student's compressor was asked for; students whose compressor has none are left out."""
+
+
+def findings(tables: Tables, params: Params) -> Findings:
+    """Compute everything; the same for any order of rows."""
+    settings, long = params.report, params.report.long
+    rules = Rules(settings.resamples, settings.seed, settings.margin)
+    test, validation = (_part(tables.scores, split, "greedy") for split in (Split.TEST, Split.VALIDATION))
+    drawn = _part(tables.scores, Split.TEST, "draw")
+    on_validation = compare(validation, rules)
+    lengths = {student: lesson_length(rows, tables.count_tokens) for student, rows in tables.lessons.items()}
+    return Findings(
+        test=compare(test, rules, baselines=(long, BASE)),
+        validation=on_validation,
+        draws=compare(drawn, rules, measures=measures_of_draws(params.evaluate.draws)) if drawn else None,
+        choice=choose(on_validation, validation, baseline=long, candidates=candidates(params), margin=settings.margin),
+        seeds=per_seed(test),
+        outcomes=Counter(verdict.outcome for verdict in tables.long_verdicts),
+        survival=survival(tables.short, tables.short_verdicts),
+        lengths=lengths,
+        asked=_asked(params, data_ratios(lengths, long=long)),
+    )
+
+
+def _part(scores: Sequence[Score], split: Split, mode: str) -> list[Score]:
+    return [score for score in scores if score.split is split and score.mode == mode]
+
+
+def candidates(params: Params) -> list[str]:
+    """Students that may be handed off: those that `handoff.candidates` names, or all but the long one and those taught by a control."""
+    if params.handoff.candidates is not None:
+        return [name for name in params.handoff.candidates if name in params.students]
+    controls = {name for name, settings in params.shorten.items() if settings.control}
+    return [name for name, student in params.students.items() if name != params.report.long and not controls & set(student.lessons)]
+
+
+def _asked(params: Params, ratios: Mapping[str, float]) -> dict[str, float]:
+    """A control is asked for the length of the compressor that it is `like`: the data ratio of the student taught by that one alone."""
+    taught_by = {next(iter(student.lessons)): name for name, student in params.students.items() if len(student.lessons) == 1}
+    found = {}
+    for writer, student in taught_by.items():
+        like = params.shorten[writer].like if writer in params.shorten else None
+        if like in taught_by and taught_by[like] in ratios:
+            found[student] = ratios[taught_by[like]]
+    return found
+
+
+def flat(found: Findings, *, long: str) -> dict[str, float | str]:
+    """`student.metric` → number, rounded to 6 digits; what is not defined is left out. Names never depend on the numbers."""
+    rows = [*_summaries(found), *_pairs(found.test, long), *_data(found, long)]
+    rows += [("best.student", found.choice.student or "none"), ("best.within_margin", str(found.choice.within_margin).lower())]
+    return {name: value if isinstance(value, str) else round(value, 6) for name, value in rows if value is not None and _defined(value)}
+
+
+def _defined(value: float | str) -> bool:
+    return isinstance(value, str) or isfinite(value)
+
+
+Row = tuple[str, float | str | None]
+
+
+def _with_bounds(name: str, estimate: Estimate) -> list[Row]:
+    return [(name, estimate.value), (f"{name}_low", estimate.low), (f"{name}_high", estimate.high)]
+
+
+def _summaries(found: Findings) -> Iterator[Row]:
+    parts = [("", found.test), ("validation_", found.validation)] + ([("", found.draws)] if found.draws else [])
+    for prefix, part in parts:
+        for student, measures in part.summary.items():
+            for measure, estimate in measures.items():
+                yield from _with_bounds(f"{student}.{prefix}{measure}", estimate)
+
+
+def _pairs(test: Comparison, long: str) -> Iterator[Row]:
+    for baseline, pairs in test.paired.items():
+        against = "long" if baseline == long else baseline
+        for student, pair in pairs.items():
+            yield from _pair(f"{student}.vs_{against}", pair)
+
+
+def _pair(name: str, pair: Paired) -> Iterator[Row]:
+    yield from _with_bounds(f"{name}_difference", pair.difference)
+    yield from _with_bounds(f"{name}_token_ratio", pair.token_ratio)
+    yield from (
+        (f"{name}_p", pair.p),
+        (f"{name}_p_holm", pair.p_holm),
+        (f"{name}_keeps_accuracy", pair.keeps.value),
+        (f"{name}_aes", pair.aes),
+    )
+
+
+def _data(found: Findings, long: str) -> Iterator[Row]:
+    ratios = data_ratios(found.lengths, long=long)
+    for student, length in found.lengths.items():
+        yield f"{student}.lesson_rows", length.rows
+        yield f"{student}.lesson_tokens", length.tokens
+        yield f"{student}.data_token_ratio", ratios.get(student)
+    for compressor, counts in found.survival.items():
+        yield f"compressor_{compressor}.survival", counts.survived / counts.traces

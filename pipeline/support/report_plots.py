@@ -1,0 +1,88 @@
+"""Plots of a report: CSV files for `dvc plots`, and the Pareto picture."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from data.errors import RecordError
+from data.metrics.compare import Comparison
+from pipeline.support.paths import model_of
+
+PARETO_COLUMNS = ("student", "accuracy", "low", "high", "tokens", "tokens_low", "tokens_high", "tokens_per_right", "unfinished")
+CURVE_COLUMNS = ("student", "seed", "step", "loss")
+CURVE = "training.csv"
+Curves = dict[tuple[str, int], list[dict[str, float]]]
+"""Student and seed → rows of its training curve, each with a `step`."""
+
+
+def pareto_rows(test: Comparison) -> list[dict[str, str | float | None]]:
+    """Accuracy against mean tokens, with the bounds of both, from few tokens to many."""
+    rows = []
+    for student, own in test.summary.items():
+        accuracy, tokens = own["accuracy"], own["tokens"]
+        values = (*accuracy, *tokens, own["tokens_per_right"].value, own["unfinished"].value)
+        rounded = [None if value is None else round(value, 6) for value in values]
+        rows.append(dict(zip(PARETO_COLUMNS, (student, *rounded), strict=True)))
+    return sorted(rows, key=lambda row: (row["tokens"] or 0, row["student"]))
+
+
+def read_curves(students: Iterable[str], seeds: Sequence[int]) -> Curves:
+    """The training curves that lie beside the models. Raises RecordError where a line is no row of numbers."""
+    files = {(student, seed): model_of(student, seed) / CURVE for student in students for seed in seeds}
+    return {key: _read_curve(path) for key, path in sorted(files.items()) if path.is_file()}
+
+
+def _read_curve(path: Path) -> list[dict[str, float]]:
+    with path.open(newline="", encoding="utf-8") as lines:
+        try:
+            return [{name: float(value) for name, value in row.items() if value} for row in csv.DictReader(lines)]
+        except (TypeError, ValueError) as error:
+            raise RecordError(f"{path}: {error}; every column of a training curve is a number. Train again: `dvc repro`") from None
+
+
+def curve_rows(curves: Curves) -> list[dict[str, str | float]]:
+    """All curves as one table."""
+    return [{"student": student, "seed": seed, **row} for (student, seed), rows in curves.items() for row in rows]
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:
+    """Write rows under `columns` and all others that any row has."""
+    columns = list(dict.fromkeys([*columns, *(name for row in rows for name in row)]))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as lines:
+        writer = csv.DictWriter(lines, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def draw_pareto(path: Path, test: Comparison) -> None:
+    """Accuracy against mean tokens with 95 % error bars, one colour per student, as PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    for number, student in enumerate(str(row["student"]) for row in pareto_rows(test)):
+        _draw_student(axes, test, student, number)
+    axes.set_xlabel("mean tokens per question (thinking + answer)")
+    axes.set_ylabel("accuracy, %")
+    axes.set_title(f"{test.problems} test problems, greedy; bars: 95 % intervals", fontsize=10)
+    axes.set_xlim(left=0)
+    axes.grid(alpha=0.3)
+    axes.legend(title="student", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    # Without the version of matplotlib in it, equal numbers are an equal file.
+    figure.savefig(path, metadata={"Software": None})
+
+
+def _draw_student(axes: object, test: Comparison, student: str, number: int) -> None:
+    from matplotlib.axes import Axes
+
+    assert isinstance(axes, Axes)
+    accuracy, tokens = test.summary[student]["accuracy"], test.summary[student]["tokens"]
+    x, y = test.value(student, "tokens"), 100 * test.value(student, "accuracy")
+    x_bars = [[x - (tokens.low or x)], [(tokens.high or x) - x]]
+    y_bars = [[y - 100 * (accuracy.low or 0)], [100 * (accuracy.high or 0) - y]]
+    axes.errorbar(x, y, xerr=x_bars, yerr=y_bars, fmt="osD^vP*X"[number % 8], color=f"C{number % 10}", capsize=3, label=student)

@@ -1,0 +1,84 @@
+"""Numbers, tables and texts as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from data.metrics.bootstrap import Estimate
+from data.records import Problem, Score
+
+NONE = "–"
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+"""Header and rows."""
+
+
+def percent(estimate: Estimate) -> str:
+    """`71.2 % [68.4, 73.9]`."""
+    return _interval(estimate, lambda value: f"{100 * value:.1f}", unit=" %")
+
+
+def points(estimate: Estimate) -> str:
+    """A difference in percentage points, with its sign."""
+    return _interval(estimate, lambda value: f"{100 * value + 0.0:+.1f}")
+
+
+def count(estimate: Estimate) -> str:
+    """Tokens."""
+    return _interval(estimate, lambda value: f"{value:.1f}")
+
+
+def ratio(estimate: Estimate) -> str:
+    """A ratio of tokens."""
+    return _interval(estimate, lambda value: f"{value:.2f}")
+
+
+def _interval(estimate: Estimate, write: Callable[[float], str], *, unit: str = "") -> str:
+    if estimate.value is None:
+        return NONE
+    low, high = (NONE if bound is None else write(bound) for bound in (estimate.low, estimate.high))
+    return f"{write(estimate.value)}{unit} [{low}, {high}]"
+
+
+def p_value(p: float, resamples: int) -> str:
+    """A p-value, or the smallest that so many permutations can tell."""
+    return f"< {1 / resamples:.1g}" if p <= 1.0001 / (resamples + 1) else f"{p:.3f}"
+
+
+def share(part: int, whole: int) -> str:
+    """`part` of `whole` in percent."""
+    return f"{100 * part / whole:.1f} %" if whole else NONE
+
+
+def plain(value: float | None) -> str:
+    """A ratio without interval."""
+    return NONE if value is None else f"{value:.2f}"
+
+
+def markdown(table: Table) -> str:
+    """An aligned table of Markdown."""
+    header, rows = table
+    widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
+    lines = [_line(header, widths), "|" + "|".join("-" * (width + 2) for width in widths) + "|"]
+    return "\n".join([*lines, *(_line(row, widths) for row in rows)])
+
+
+def _line(row: Sequence[str], widths: Iterable[int]) -> str:
+    return "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
+
+
+def side_by_side(problems: Iterable[Problem], columns: Mapping[str, Mapping[str, Score]]) -> str:
+    """What students wrote to `problems`: column title → problem → score."""
+    blocks = []
+    for problem in problems:
+        shown = [(title, rows[problem.id]) for title, rows in columns.items()]
+        header = [f"{title}: {s.outcome.value}, {s.thinking_tokens + s.answer_tokens} tokens" for title, s in shown]
+        table = markdown((header, [[_cell(s.text) for _, s in shown]]))
+        blocks.append(f"**{_cell(problem.question)}** (gold answer: {_cell(problem.reference.value)})\n\n{table}")
+    return "\n\n".join(blocks)
+
+
+def _cell(text: str, longest: int = 1500) -> str:
+    cut = text if len(text) <= longest else f"{text[:longest]} … ({len(text) - longest} more characters)"
+    for sign, safe in (("&", "&amp;"), ("<", "&lt;"), ("|", "\\|"), ("\n", "<br>")):
+        cut = cut.replace(sign, safe)
+    return cut

@@ -1,0 +1,195 @@
+import csv
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from data.errors import RecordError
+from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Score, Split, Status, Trace, Verdict
+from pipeline.report import report
+from pipeline.support import paths, report_plots
+from pipeline.support.findings import Tables, candidates, findings, flat
+from pipeline.support.params import Params
+from pipeline.support.report_page import main_table, page
+
+TOKENS = {"base": 80, "long": 200, "post_think": 60, "truncated": 40}
+EVERY = {"base": 5, "long": 1000, "post_think": 40, "truncated": 3}
+"""Of a student's answers one in so many is wrong (for the base: right)."""
+
+
+def _params(**report_settings: object) -> Params:
+    model = {"path": "nowhere"}
+    return Params.model_validate(
+        {
+            "seeds": [0, 1],
+            "prepare": {"source": {"kind": "lab"}, "task": "lab", "train": 2, "validation": 40, "test": 60},
+            "sample": {"teacher": model},
+            "shorten": {"post_think": {"kind": "post_think"}, "truncated": {"kind": "truncated", "like": "post_think", "control": True}},
+            "students": {
+                name: {"from": "base", "lessons": {name if name != "long" else "teacher": 1}}
+                for name in ("long", "post_think", "truncated")
+            },
+            "distill": {"base": model},
+            "evaluate": {"draws": 2, "draw_problems": 10},
+            "report": {"resamples": 100, **report_settings},
+        }
+    )
+
+
+def _problem(number: int, split: Split) -> Problem:
+    return Problem.create(task="t", split=split, question=f"What is {number} | 1?", reference=NumberReference(value=str(number)))
+
+
+def _scores(student: str, seed: int, problems: list[Problem]) -> Iterable[Score]:
+    for number, problem in enumerate(problems):
+        drawn = number < 10 and problem.split is Split.TEST
+        for mode, draw in [("greedy", 0), *([("draw", d) for d in range(2)] if drawn else [])]:
+            right = ((number + draw + seed) % EVERY[student] != 0) != (student == "base")
+            cut = not right and student == "truncated"
+            yield Score(
+                student=student,
+                seed=seed,
+                problem_id=problem.id,
+                split=problem.split,
+                mode=mode,
+                draw=draw,
+                outcome=Outcome.TRUNCATED if cut else Outcome.RIGHT if right else Outcome.WRONG,
+                extracted=None if cut else "1",
+                status=Status.TRUNCATED if cut else Status.OK,
+                thinking_tokens=TOKENS[student] - 10,
+                answer_tokens=10,
+                text=f"<think>{student} thinks\nof it</think>The answer is \\boxed{{1}}.",
+            )
+
+
+def _trace(writer: str, draw: int) -> Trace:
+    fields = {"problem_id": "p", "parent_ids": (), "writer": writer, "settings_id": "s", "draw": draw, "text": "t", "status": "ok"}
+    return Trace.create(**fields, prompt_tokens=1, completion_tokens=1, tokenizer="t")
+
+
+def _tables() -> Tables:
+    problems = [_problem(i, Split.VALIDATION if i < 40 else Split.TEST) for i in range(100)]
+    parts = [[p for p in problems if p.split is split] for split in (Split.VALIDATION, Split.TEST)]
+    scores = [
+        score
+        for part in parts
+        for student in TOKENS
+        for seed in ([0] if student == "base" else [0, 1])
+        for score in _scores(student, seed, part)
+    ]
+    short = [_trace("post_think", draw) for draw in range(4)] + [_trace("truncated", 0)]
+    rechecks = [
+        Recheck(
+            trace_id=trace.id,
+            stated=Outcome.RIGHT,
+            continued_right=1,
+            continued_draws=1,
+            empty_right=0,
+            empty_draws=1,
+            survives=trace.draw < 3,
+            reason="survives" if trace.draw < 3 else "continued wrong",
+        )
+        for trace in short
+    ]
+    lessons = {
+        name: [
+            Lesson(student=name, problem_id="p", trace_id="t", role=Role.POSITIVE, reason="taught", question="q", completion="x" * length)
+        ]
+        for name, length in (("long", 100), ("post_think", 30), ("truncated", 32))
+    }
+    verdicts = [
+        Verdict(trace_id=str(i), verifier="v", version="1", outcome=o, extracted=None, detail="") for i, o in enumerate(("right", "wrong"))
+    ]
+    return Tables(problems, scores, verdicts, short, rechecks, lessons, len)
+
+
+@pytest.fixture(scope="module")
+def tables() -> Tables:
+    return _tables()
+
+
+CURVES = {("long", 0): [{"step": 1.0, "loss": 0.5, "grad_norm": 2.0}]}
+
+
+@pytest.fixture(scope="module")
+def folder(tables: Tables, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("report")
+    report(tables, _params(), CURVES, folder=folder)
+    return folder
+
+
+def test_metrics_are_flat_and_rounded_and_named_by_student(tables: Tables) -> None:
+    metrics = flat(findings(tables, _params()), long="long")
+    assert metrics["long.accuracy"] == pytest.approx(1 - 1 / 120, abs=1e-6)
+    assert metrics["long.tokens"] == 200 and metrics["post_think.vs_long_token_ratio"] == pytest.approx(0.3)
+    assert metrics["post_think.vs_long_keeps_accuracy"] == "too few problems"
+    assert metrics["truncated.unfinished"] > 0.3 and metrics["truncated.accuracy_finished"] == 1.0
+    assert metrics["post_think.data_token_ratio"] == pytest.approx(0.3) and metrics["compressor_post_think.survival"] == 0.75
+    assert metrics["best.student"] == "post_think" and metrics["long.validation_tokens"] == 200
+    assert {"base.pass_at_1", "base.pass_at_2", "base.maj_at_2_low", "long.vs_base_difference_high"} <= set(metrics)
+    assert all(isinstance(value, str) or value == round(value, 6) for value in metrics.values())
+
+
+def test_the_report_is_the_same_file_by_file_for_any_order_of_rows(tables: Tables, folder: Path, tmp_path: Path) -> None:
+    rng = random.Random(0)
+    shuffled = replace(tables, scores=rng.sample(tables.scores, len(tables.scores)), short_verdicts=tables.short_verdicts[::-1])
+    report(shuffled, _params(), CURVES, folder=tmp_path)
+    files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    assert [str(file) for file in files] == [
+        "best.json", "metrics.json", "plots/pareto.csv", "plots/pareto.png", "plots/training.csv", "report.md",
+    ]  # fmt: skip
+    assert all((folder / file).read_bytes() == (tmp_path / file).read_bytes() for file in files)
+
+
+def test_the_page_says_what_a_stranger_needs(tables: Tables, folder: Path) -> None:
+    text = (folder / "report.md").read_text()
+    assert "too few to claim that it keeps the accuracy of `long`" in text and "−3 points on at least 1000 problems" in text
+    assert "α = 1, β = 3, γ = 5" in text and "Holm-corrected for 3 comparisons" in text
+    assert "continued wrong: 1" in text and "right 50.0 %, wrong 50.0 %" in text and "## Seeds on the test problems" in text
+    assert text.count("gold answer") == 2 and "post_think thinks<br>of it&lt;/think>" in text and "What is 40 \\| 1?" in text
+    header, rows = main_table(findings(tables, _params()), _params().report)
+    assert [row[0] for row in rows] == ["base", "long", "post_think", "truncated"] and all(len(row) == len(header) for row in rows)
+    # A control is asked for the length of what it is like.
+    assert any(
+        line.split("|")[1:7] == [" truncated  ", " 1    ", " 32.0         ", " 0.30  ", " 0.32 ", " 0.20 [0.20, 0.20] "]
+        for line in text.splitlines()
+    )
+    assert json.loads((folder / "best.json").read_text())["student"] == "post_think"
+
+
+def test_the_pareto_table_has_the_columns_of_the_plot(folder: Path) -> None:
+    rows = list(csv.DictReader((folder / "plots/pareto.csv").open()))
+    assert [row["student"] for row in rows] == ["truncated", "post_think", "base", "long"]
+    assert all(float(row["low"]) <= float(row["accuracy"]) <= float(row["high"]) for row in rows)
+    assert (folder / "plots/pareto.png").read_bytes().startswith(b"\x89PNG")
+    (curve,) = csv.DictReader((folder / "plots/training.csv").open())
+    assert curve == {"student": "long", "seed": "0", "step": "1.0", "loss": "0.5", "grad_norm": "2.0"}
+
+
+def test_controls_and_the_long_student_are_no_candidates_unless_named() -> None:
+    params = _params()
+    assert candidates(params) == ["post_think"]
+    named = params.model_copy(update={"handoff": params.handoff.model_copy(update={"candidates": ["truncated", "gone"]})})
+    assert candidates(named) == ["truncated"]
+
+
+def test_without_draws_there_is_no_table_of_draws(tables: Tables) -> None:
+    greedy = replace(tables, scores=[score for score in tables.scores if score.mode == "greedy"])
+    found = findings(greedy, _params())
+    assert found.draws is None and "pass@" not in page(found, _params().report, "")
+
+
+def test_training_curves_are_read_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = paths.model_of("long", 0)
+    folder.mkdir(parents=True)
+    (folder / "training.csv").write_text("step,loss,grad_norm\n1,2.5,\n2,1.5,0.1\n")
+    assert report_plots.read_curves(["long", "gone"], [0]) == {
+        ("long", 0): [{"step": 1, "loss": 2.5}, {"step": 2, "loss": 1.5, "grad_norm": 0.1}]
+    }
+    (folder / "training.csv").write_text("step,loss\n1,much\n")
+    with pytest.raises(RecordError, match=r"training\.csv: could not convert"):
+        report_plots.read_curves(["long"], [0])

@@ -10,6 +10,7 @@ is started only for what the store lacks (teachers/generate.py). Kinds:
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,12 @@ class Request(NamedTuple):
     prompt_ids: tuple[int, ...]
     sampling: SamplingSettings
     draw: int
+
+    @property
+    def seed(self) -> int:
+        """Seed of this draw's chance, in [0, 2**63): the same in every run, another one for every prompt and draw."""
+        digest = hashlib.sha256(f"{self.prompt_ids} {self.draw}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") >> 1
 
 
 class Completion(NamedTuple):

@@ -1,0 +1,59 @@
+"""Model folders: a local one as it is, or a hub's at a pinned commit."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from data.errors import ParamsError, TextFormatError
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+_COMMIT = re.compile(r"[0-9a-f]{7,40}")
+NOT_NEEDED = ["*.bin", "*.pth", "*.pt", "*.gguf", "*.onnx", "*.h5", "*.msgpack", "original/*"]
+"""Other forms of the weights that a hub may hold beside safetensors."""
+
+
+def local_folder(path: str, revision: str | None) -> Path:
+    """The folder of a model in Hugging Face layout, fetched first where `path` is a hub name (owner/name at the commit `revision`).
+
+    Raises ParamsError where there is no such folder and no pinned hub name, or no config.json; TextFormatError where the tokenizer
+    has no chat template.
+    """
+    folder = Path(path).expanduser()
+    if not folder.is_dir():
+        folder = _fetch(path, revision)
+    if not (folder / "config.json").is_file():
+        raise ParamsError(f"{folder}: the folder holds no config.json; a model folder in Hugging Face layout is needed")
+    if not _has_chat_template(folder):
+        raise TextFormatError(
+            f"{folder}: the tokenizer has no chat template; add the file chat_template.jinja, or `chat_template` in tokenizer_config.json"
+        )
+    return folder
+
+
+def _fetch(name: str, revision: str | None) -> Path:
+    if not _HUB_NAME.fullmatch(name):
+        raise ParamsError(f"model path {name!r}: no such folder, and no hub name (owner/name); give an existing folder or a hub name")
+    if revision is None or not _COMMIT.fullmatch(revision):
+        raise ParamsError(
+            f"model path {name!r}: no such folder; to fetch it from a hub, pin `revision` to a commit (7 to 40 hex digits), "
+            f"found {revision!r}"
+        )
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, ignore_patterns=NOT_NEEDED))
+    except (HfHubHTTPError, LocalEntryNotFoundError, HFValidationError, OSError) as error:
+        raise ParamsError(
+            f"model {name!r} at revision {revision!r} cannot be fetched: {type(error).__name__}: {error}. "
+            "Check name, revision, network and access rights, or give a local folder."
+        ) from error
+
+
+def _has_chat_template(folder: Path) -> bool:
+    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
+        return True
+    settings = folder / "tokenizer_config.json"
+    return settings.is_file() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))

@@ -26,17 +26,26 @@ def code(graph: Mapping[str, Any], params: Params, sources: Sources) -> dict[str
 
     `graph` is `stages` of dvc.yaml, which says what sections a stage reads.
     """
-    settings = params.model_dump(mode="json")
+    settings = params.model_dump(mode="json", by_alias=True)
     hashes = {}
     for stage in sorted(set(graph) - {"code"}):
-        inputs = named_paths([settings[section] for section in sections_of(graph[stage])])
+        inputs = named_paths([part_of(settings, name) for name in settings_of(graph[stage])])
         hashes[stage] = content_id(sources.closure_hash(f"pipeline.{stage}"), [[p.as_posix(), content_hash(p)] for p in inputs])
     return hashes
 
 
-def sections_of(stage: Mapping[str, Any]) -> list[str]:
-    """The sections of params.yaml that a stage of dvc.yaml depends on: `students.${item.student}` is of `students`."""
-    return sorted({name.partition(".")[0] for name in stage.get("params", []) if isinstance(name, str)})
+def settings_of(stage: Mapping[str, Any]) -> list[str]:
+    """The names in params.yaml that a stage of dvc.yaml depends on, such as `sample` or `sample.teacher`."""
+    return [name for name in stage.get("params", []) if isinstance(name, str)]
+
+
+def part_of(settings: Any, name: str) -> Any:
+    """What a dotted name points at; as far as it goes, where its end stands for a place in the matrix (`students.${item.student}`)."""
+    for key in name.split("."):
+        if not isinstance(settings, dict) or key not in settings:
+            break
+        settings = settings[key]
+    return settings
 
 
 def remove_strangers(params: Params) -> list[Path]:

@@ -18,16 +18,23 @@ _MODULE_NAME = re.compile(rf"(?:{'|'.join(ROOMS)})(?:\.\w+)+")
 
 
 class Sources:
-    """The Python modules under a root, each parsed once."""
+    """The Python modules under a root, each read once."""
 
     def __init__(self, root: Path = Path()) -> None:
         self.root = root
         self._trees: dict[str, ast.Module] = {}
+        self._hashes: dict[str, str] = {}
+        self._imports: dict[str, set[str]] = {}
 
     def closure_hash(self, module: str) -> str:
         """16 hex digits of all that `module` reaches, itself included."""
-        parts = (f"{name}\n{ast.dump(self.tree(name))}\n" for name in self.closure(module))
-        return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+        return hashlib.sha256("".join(f"{name} {self.module_hash(name)}\n" for name in self.closure(module)).encode()).hexdigest()[:16]
+
+    def module_hash(self, module: str) -> str:
+        """Hash of one module's own syntax."""
+        if module not in self._hashes:
+            self._hashes[module] = hashlib.sha256(ast.dump(self.tree(module)).encode()).hexdigest()
+        return self._hashes[module]
 
     def closure(self, module: str) -> list[str]:
         """Names of the modules that `module` reaches through imports, itself and packages on the way included, sorted."""
@@ -43,8 +50,10 @@ class Sources:
 
     def imports(self, module: str) -> set[str]:
         """Modules of the rooms that `module` names: imports at any depth, and strings such as `python -m students.worker` takes."""
-        names = {part for node in ast.walk(self.tree(module)) for name in self._named(node, module) for part in _with_packages(name)}
-        return {name for name in names if self._file(name)}
+        if module not in self._imports:
+            names = {part for node in ast.walk(self.tree(module)) for name in self._named(node, module) for part in _with_packages(name)}
+            self._imports[module] = {name for name in names if self._file(name)}
+        return self._imports[module]
 
     def tree(self, module: str) -> ast.Module:
         """The module's syntax without docstrings and without what only type checkers read."""

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.code import code, remove_strangers, sections_of
+from pipeline.code import code, part_of, remove_strangers, settings_of
 from pipeline.support.closure import ROOMS, Sources
 from pipeline.support.params import load
 
@@ -22,21 +22,26 @@ def _is_source(path: Path) -> bool:
     return path.suffix == ".py" or (path.is_dir() and path.name not in ("__pycache__", "store"))
 
 
+def hashes(root: Path) -> dict[str, str]:
+    sources = Sources(root)
+    return {stage: sources.closure_hash(f"pipeline.{stage}") for stage in STAGES}
+
+
 def changed_by(root: Path, edit: dict[str, tuple[str, str]]) -> set[str]:
     """Stages whose hash changes when `edit` (file → old text, new text) is made."""
-    before = {stage: Sources(root).closure_hash(f"pipeline.{stage}") for stage in STAGES}
+    before = hashes(root)
     for file, (old, new) in edit.items():
         text = (root / file).read_text()
         assert old in text
         (root / file).write_text(text.replace(old, new))
-    after = {stage: Sources(root).closure_hash(f"pipeline.{stage}") for stage in STAGES}
+    after = hashes(root)
     return {stage for stage in STAGES if before[stage] != after[stage]}
 
 
 def test_docstrings_comments_and_positions_change_no_hash(copy):
     edits = {
         "data/records.py": ('"""A question with its gold answer."""', '"""Another\n    docstring."""\n    # and a comment'),
-        "pipeline/support/stage.py": ("import json\n", "\n\n# moved\nimport json\n"),
+        "pipeline/support/stage.py": ("import sys\n", "\n\n# moved\nimport sys\n"),
     }
     assert changed_by(copy, edits) == set()
 
@@ -109,6 +114,9 @@ def test_models_that_params_do_not_name_are_removed(tmp_path, monkeypatch):
     assert sorted(str(path.parent) for path in Path("data/store/models").rglob("weights")) == ["data/store/models/long/0"]
 
 
-def test_the_sections_of_a_stage_are_the_first_words_of_its_params():
-    stage = {"params": ["distill", "students.${item.student}", {"data/store/code.json": ["distill"]}]}
-    assert sections_of(stage) == ["distill", "students"]
+def test_the_settings_of_a_stage_are_the_parts_that_dvc_names():
+    stage = {"params": ["distill", "sample.teacher", "students.${item.student}", {"data/store/code.json": ["distill"]}]}
+    assert settings_of(stage) == ["distill", "sample.teacher", "students.${item.student}"]
+    values = {"sample": {"teacher": {"path": "a"}, "draws": 4}, "students": {"long": 1}}
+    assert part_of(values, "sample.teacher") == {"path": "a"}
+    assert part_of(values, "students.${item.student}") == {"long": 1}

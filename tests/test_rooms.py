@@ -1,0 +1,77 @@
+import ast
+import importlib.util
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MAY_IMPORT = {
+    "data": {"data"},
+    "teachers": {"data", "teachers"},
+    "students": {"data", "students"},
+    "pipeline": {"data", "teachers", "students", "pipeline"},
+}
+SOURCES = [path for room in MAY_IMPORT for path in sorted((ROOT / room).rglob("*.py"))]
+HEAVY = {"torch", "transformers", "trl", "peft", "accelerate", "deepspeed", "bitsandbytes", "vllm", "mlflow", "dvc", "ray", "datasets"}
+
+
+def imported(tree: ast.AST) -> set[str]:
+    """First words of all absolute imports at any depth."""
+    names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module or "" for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and not node.level}
+    return {name.partition(".")[0] for name in names}
+
+
+def relative(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_imports_point_one_way(path):
+    room = path.relative_to(ROOT).parts[0]
+    found = imported(ast.parse(path.read_text()))
+    assert found & set(MAY_IMPORT) <= MAY_IMPORT[room]
+    assert "tests" not in found
+    if room == "data":
+        assert not found & {"torch", "vllm", "trl"}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_no_heavy_import_at_module_level_of_data_and_pipeline(path):
+    if path.relative_to(ROOT).parts[0] not in ("data", "pipeline"):
+        return
+    top = ast.Module([node for node in ast.parse(path.read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)], [])
+    assert not imported(top) & HEAVY
+
+
+@pytest.mark.parametrize("room", MAY_IMPORT)
+def test_each_room_resolves_inside_the_repository(room):
+    spec = importlib.util.find_spec(room)
+    assert spec is not None
+    assert Path(spec.origin).is_relative_to(ROOT)
+
+
+def test_no_module_is_named_like_one_of_the_standard_library():
+    # pipeline/code.py is the exception: the stage, its file and its section share one word, and it is only ever run as pipeline.code.
+    named = {relative(path) for path in SOURCES if path.stem in sys.stdlib_module_names and path.stem != "__init__"}
+    assert named <= {"pipeline/code.py"}
+    assert not set(MAY_IMPORT) & set(sys.stdlib_module_names)
+
+
+def test_pyproject_names_every_package():
+    packages = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]
+    assert sorted(packages) == sorted(".".join(path.parent.relative_to(ROOT).parts) for path in SOURCES if path.name == "__init__.py")
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "pipeline").glob("*.py")), ids=relative)
+def test_a_stage_is_a_file_with_a_public_function_of_its_name(path):
+    if path.stem == "__init__":
+        return
+    public = [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")]
+    assert public[0] == path.stem
+
+
+def test_tests_have_no_packages():
+    assert not list((ROOT / "tests").rglob("__init__.py"))

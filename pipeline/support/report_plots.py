@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from data.errors import RecordError
+from data.metrics.bootstrap import Estimate
 from data.metrics.compare import Comparison
 from pipeline.support.paths import model_of
 
@@ -81,8 +82,13 @@ def _draw_student(axes: object, test: Comparison, student: str, number: int) -> 
     from matplotlib.axes import Axes
 
     assert isinstance(axes, Axes)
-    accuracy, tokens = test.summary[student]["accuracy"], test.summary[student]["tokens"]
-    x, y = test.value(student, "tokens"), 100 * test.value(student, "accuracy")
-    x_bars = [[x - (tokens.low or x)], [(tokens.high or x) - x]]
-    y_bars = [[y - 100 * (accuracy.low or 0)], [100 * (accuracy.high or 0) - y]]
+    own = test.summary[student]
+    x, x_bars = _bars(own["tokens"], 1)
+    y, y_bars = _bars(own["accuracy"], 100)
     axes.errorbar(x, y, xerr=x_bars, yerr=y_bars, fmt="osD^vP*X"[number % 8], color=f"C{number % 10}", capsize=3, label=student)
+
+
+def _bars(estimate: Estimate, scale: float) -> tuple[float, list[list[float]]]:
+    """A point and its distances to both bounds; a bound on the wrong side of the point (few, skewed values) is drawn at the point."""
+    value, low, high = (scale * (number or 0.0) for number in estimate)
+    return value, [[max(0.0, value - low)], [max(0.0, high - value)]]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -54,20 +55,25 @@ class TextImport:
     written: Format
     instruction: str | None = None
 
+    @cached_property
+    def tokenizer_hash(self) -> str:
+        """How traces name the tokenizer; it reads the whole vocabulary, so once."""
+        return tokenizer_hash(self.tokenizer)
+
 
 def gathered(traces: Iterable[Trace], dropped: Counter[str]) -> Gathered:
     """Traces in the order of every table, whatever the order in which they came."""
     return Gathered(sorted(traces, key=lambda trace: (trace.problem_id, trace.draw)), dropped)
 
 
-def import_traces(path: Path, problems: Sequence[Problem], how: TextImport) -> Gathered:
+def import_traces(path: Path, problems: Sequence[Problem], *, how: TextImport) -> Gathered:
     """The long traces that a file holds for these problems. Raises RecordError for bad or duplicate lines and for an empty result."""
     lines = list(read_lines(path))
     if not lines:
         raise RecordError(f"{path}: the file is empty; put one trace, or one object with `question` and `text`, on each line")
     dropped: Counter[str] = Counter()
     reader = _from_table if '"problem_id"' in lines[0][1] else _from_texts
-    result = gathered(reader(lines, problems, how, dropped), dropped)
+    result = gathered(reader(lines, problems, how=how, dropped=dropped), dropped)
     if not result.traces:
         raise RecordError(
             f"{path}: none of {len(lines)} lines gives a trace of a training problem ({dict(dropped)}); "
@@ -76,7 +82,7 @@ def import_traces(path: Path, problems: Sequence[Problem], how: TextImport) -> G
     return result
 
 
-def _from_table(lines: list[tuple[str, str]], problems: Sequence[Problem], how: TextImport, dropped: Counter[str]) -> Iterator[Trace]:
+def _from_table(lines: list[tuple[str, str]], problems: Sequence[Problem], *, how: TextImport, dropped: Counter[str]) -> Iterator[Trace]:
     known, seen = {problem.id for problem in problems}, _Seen("id", "problem and draw")
     for place, line in lines:
         trace = parse_record(line, Trace, place=place)
@@ -100,7 +106,7 @@ def _check_long(trace: Trace, place: str) -> None:
         raise RecordError(f"{place}: field id: found {trace.id!r}, but that of the content is {expected!r}; make traces with Trace.create")
 
 
-def _from_texts(lines: list[tuple[str, str]], problems: Sequence[Problem], how: TextImport, dropped: Counter[str]) -> Iterator[Trace]:
+def _from_texts(lines: list[tuple[str, str]], problems: Sequence[Problem], *, how: TextImport, dropped: Counter[str]) -> Iterator[Trace]:
     by_question = {_plain(problem.question): problem for problem in problems}
     seen, next_draw = _Seen("question, text and draw", "question and draw"), defaultdict[str, int](int)
     for place, line in lines:
@@ -113,7 +119,7 @@ def _from_texts(lines: list[tuple[str, str]], problems: Sequence[Problem], how: 
         if problem is None or text is None:
             dropped[NO_PROBLEM if problem is None else FORMAT] += 1
         else:
-            yield _trace(problem, told, how, text=text, draw=draw)
+            yield _trace(problem, told, how=how, text=text, draw=draw)
 
 
 def _plain(question: str) -> str:
@@ -126,7 +132,7 @@ def _think_text(told: TextLine, written: Format) -> str | None:
     return told.text if mapped is None and told.status is Status.TRUNCATED else mapped
 
 
-def _trace(problem: Problem, told: TextLine, how: TextImport, *, text: str, draw: int) -> Trace:
+def _trace(problem: Problem, told: TextLine, *, how: TextImport, text: str, draw: int) -> Trace:
     return Trace.create(
         problem_id=problem.id,
         parent_ids=(),
@@ -137,7 +143,7 @@ def _trace(problem: Problem, told: TextLine, how: TextImport, *, text: str, draw
         status=told.status,
         prompt_tokens=len(prompt_ids(how.tokenizer, problem.question, how.instruction)),
         completion_tokens=len(completion_ids(how.tokenizer, told.text)),
-        tokenizer=tokenizer_hash(how.tokenizer),
+        tokenizer=how.tokenizer_hash,
     )
 
 

@@ -50,7 +50,7 @@ class Material:
 
 
 def material(
-    problems: Mapping[str, Problem], long: Mapping[str, Outcome], short: Mapping[str, Recheck], traces: Sequence[Trace]
+    problems: Mapping[str, Problem], traces: Sequence[Trace], *, long: Mapping[str, Outcome], short: Mapping[str, Recheck]
 ) -> Material:
     """All long and short traces with what their verdicts say, `traces` in draw order."""
     result = Material(problems)
@@ -82,7 +82,7 @@ def compose(students: Mapping[str, Mix], of: Material, *, rows_per_problem: int,
     shared = shared_problems(of, needed)
     lessons = {}
     for name, mix in students.items():
-        taught = _taught(of, slots(shared, mix, rows_per_problem, seed))
+        taught = _taught(of, slots(shared, mix, rows_per_problem=rows_per_problem, seed=seed))
         positives = [_lesson(name, of, trace, role=Role.POSITIVE, reason=TAUGHT) for trace in taught]
         dropped = _dropped(name, of, needed, taught={trace.id for trace in taught}, writers=sorted(mix))
         lessons[name] = sorted([*positives, *dropped], key=lambda lesson: (lesson.problem_id, lesson.role is Role.DROPPED, lesson.trace_id))
@@ -102,7 +102,7 @@ def shared_problems(of: Material, needed: Sequence[str]) -> list[str]:
     return shared
 
 
-def slots(problems: Sequence[str], mix: Mix, rows_per_problem: int, seed: int) -> dict[str, list[str]]:
+def slots(problems: Sequence[str], mix: Mix, *, rows_per_problem: int, seed: int) -> dict[str, list[str]]:
     """Problem → the writer of each of its rows.
 
     Shares are exact within rounding (largest remainder). The order in which rows are dealt out is a hash of seed, problem and row, so that

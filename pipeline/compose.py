@@ -26,14 +26,14 @@ class Tables(NamedTuple):
     short_verdicts: Sequence[Recheck]
 
 
-def compose(settings: Compose, students: Mapping[str, Student], tables: Tables) -> dict[str, list[Lesson]]:
+def compose(settings: Compose, students: Mapping[str, Student], *, tables: Tables) -> dict[str, list[Lesson]]:
     """Traces and verdicts → the lessons of every student."""
     training = training_problems(tables.problems)
     ordered = [trace for group in by_problem([*tables.long, *tables.short], training).values() for trace in group]
     said = outcomes(tables.long, tables.long_verdicts)
     survived = rechecks_of(tables.short, tables.short_verdicts)
     mixes = {name: student.lessons for name, student in students.items()}
-    material = lessons.material(training, said, survived, ordered)
+    material = lessons.material(training, ordered, long=said, short=survived)
     return lessons.compose(mixes, material, rows_per_problem=settings.rows_per_problem, seed=settings.seed)
 
 
@@ -46,7 +46,7 @@ def _body(statistics: Statistics) -> None:
         list(read_table(paths.SHORT_TRACES, Trace)),
         list(read_table(paths.SHORT_VERDICTS, Recheck)),
     )
-    composed = compose(params.compose, params.students, tables)
+    composed = compose(params.compose, params.students, tables=tables)
     shutil.rmtree(paths.LESSONS, ignore_errors=True)  # a student that left the params leaves the folder
     statistics.rows_in = sum(write_table(paths.lessons_of(student), rows) for student, rows in composed.items())
     statistics.dropped = Counter(row.reason for rows in composed.values() for row in rows if row.role is Role.DROPPED)

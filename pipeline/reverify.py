@@ -19,18 +19,18 @@ from teachers.recheck import Rule, Tally, probe_of, probes_of, recheck, requests
 from teachers.sampling import Recipe, usable
 
 
-def reverify(params: Params, problems: Sequence[Problem], traces: Sequence[Trace], *, statistics: Statistics) -> list[Recheck]:
+def reverify(params: Params, problems: Sequence[Problem], *, traces: Sequence[Trace], statistics: Statistics) -> list[Recheck]:
     """Short traces → what their thinking alone is worth, in the order of the traces."""
     training = training_problems(problems)
     by_problem(traces, training)  # refuses traces of other problems
-    tally = _continued(params, training, traces, statistics)
+    tally = _continued(params, training, traces=traces, statistics=statistics)
     rule = Rule(params.reverify.require, frozenset(name for name, settings in params.shorten.items() if settings.control))
     thinkings = [Thinking(t.id, training[t.problem_id].reference, probe_of(training[t.problem_id], t).thinking) for t in traces]
     stated = dict(stated_all(thinkings, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds))
     return [recheck(t, training[t.problem_id], stated=stated[t.id], tally=tally, rule=rule) for t in traces]
 
 
-def _continued(params: Params, training: Mapping[str, Problem], traces: Sequence[Trace], statistics: Statistics) -> Tally:
+def _continued(params: Params, training: Mapping[str, Problem], *, traces: Sequence[Trace], statistics: Statistics) -> Tally:
     """Let the teacher go on from every thinking, and from none, and judge where it ends."""
     sample, settings, tally, failed = params.sample, params.reverify, Tally(), Counter[str]()
     recipe = Recipe(sampling_settings(settings.sampling), settings.draws, instruction_of(sample.instruction), sample.format)
@@ -49,7 +49,7 @@ def _continued(params: Params, training: Mapping[str, Problem], traces: Sequence
 
 def _body(statistics: Statistics) -> None:
     traces = list(read_table(paths.SHORT_TRACES, Trace))
-    rechecks = reverify(load(), read_all(paths.PROBLEMS, Problem), traces, statistics=statistics) if traces else []
+    rechecks = reverify(load(), read_all(paths.PROBLEMS, Problem), traces=traces, statistics=statistics) if traces else []
     statistics.rows_in = len(traces)
     statistics.dropped = Counter(recheck.reason for recheck in rechecks if not recheck.survives)
     statistics.rows_out = write_table(paths.SHORT_VERDICTS, rechecks) - statistics.dropped.total()

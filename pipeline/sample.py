@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.chat import tokenizer_hash
+from data.chat import split, tokenizer_hash
 from data.errors import StageError
 from data.imports import Gathered, TextImport, import_traces
 from data.lineage import training_problems
@@ -23,12 +23,14 @@ from teachers.sampling import Recipe, requests_of, traces_of, usable
 def sample(settings: Sample, problems: Sequence[Problem], *, statistics: Statistics) -> list[Trace]:
     """Problems → long traces, sorted by (problem, draw)."""
     training = list(training_problems(problems).values())
-    statistics.rows_in = len(training) * settings.draws
     gathered = _imported(settings, training) if settings.source == "file" else _drawn(settings, training, statistics)
     statistics.dropped += gathered.dropped
-    if not gathered.traces:
+    statistics.rows_in = len(gathered.traces) + gathered.dropped.total()
+    if not any(split(trace.text).thinking for trace in gathered.traces):
         raise StageError(
-            f"no draw of {len(training)} problems gave a trace ({dict(gathered.dropped)}); look at sample.format and sample.instruction"
+            f"no draw of {len(training)} problems holds any thinking: {len(gathered.traces)} traces without, "
+            f"dropped: {dict(gathered.dropped)}. "
+            "Is `sample.format` the one that the teacher writes? A model without think tags needs `sections` and an instruction for them"
         )
     return gathered.traces
 
@@ -41,14 +43,14 @@ def _drawn(settings: Sample, problems: Sequence[Problem], statistics: Statistics
     with Generator(spec, paths.completions(), shard="sample") as generator:
         completions = progress(generator.complete(wanted), label="sample", total=len(wanted), unit="draw")
         ended_well = usable(completions, failed, expected=len(wanted), max_errors=settings.max_errors)
-        gathered = traces_of(ended_well, wanted, recipe, settings_id=recipe.settings_id(spec), tokenizer=tokenizer_hash(tokenizer))
+        gathered = traces_of(ended_well, wanted, recipe=recipe, settings_id=recipe.settings_id(spec), tokenizer=tokenizer_hash(tokenizer))
         statistics.made_tokens = generator.made_tokens
     return Gathered(gathered.traces, gathered.dropped + failed)
 
 
 def _imported(settings: Sample, problems: Sequence[Problem]) -> Gathered:
     how = TextImport(tokenizer_of(settings.teacher), settings.format, instruction_of(settings.instruction))
-    return import_traces(Path(settings.file or ""), problems, how)
+    return import_traces(Path(settings.file or ""), problems, how=how)
 
 
 def _body(statistics: Statistics) -> None:

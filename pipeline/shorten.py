@@ -31,7 +31,7 @@ def shorten(
     for problem_id, drawn in progress(of_problem.items(), label="shorten", total=len(of_problem), unit="problem"):
         right = [trace for trace in drawn if said[trace.id] is Outcome.RIGHT]
         if right:
-            shortener.shorten(training[problem_id], right, short)
+            shortener.shorten(training[problem_id], right, into=short)
         else:
             short.dropped["no right trace"] += 1
     return short

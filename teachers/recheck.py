@@ -101,7 +101,7 @@ def recheck(trace: Trace, problem: Problem, *, stated: Outcome, tally: Tally, ru
     """Both results of a trace, and whether it survives."""
     probe, empty = probe_of(problem, trace), empty_probe(problem)
     right, draws = tally.right[probe], tally.draws[probe]
-    survives, reason = _judge(trace.writer, stated is Outcome.RIGHT, (right, draws), rule)
+    survives, reason = _judge(trace.writer, rule, stated=stated is Outcome.RIGHT, continued=(right, draws))
     return Recheck(
         trace_id=trace.id,
         stated=stated,
@@ -114,7 +114,7 @@ def recheck(trace: Trace, problem: Problem, *, stated: Outcome, tally: Tally, ru
     )
 
 
-def _judge(writer: str, stated: bool, continued: tuple[int, int], rule: Rule) -> tuple[bool, str]:
+def _judge(writer: str, rule: Rule, *, stated: bool, continued: tuple[int, int]) -> tuple[bool, str]:
     if writer in rule.controls:
         return True, "control"
     right, draws = continued

@@ -78,7 +78,7 @@ def _check_failures(failures: list[str], expected: int, max_errors: float) -> No
         )
 
 
-def traces_of(completions: Iterable[Completion], wanted: Wanted, recipe: Recipe, *, settings_id: str, tokenizer: str) -> Gathered:
+def traces_of(completions: Iterable[Completion], wanted: Wanted, *, recipe: Recipe, settings_id: str, tokenizer: str) -> Gathered:
     """The table of traces; finished draws that do not follow the format are dropped, truncated ones stay for the verifier to say so."""
     dropped: Counter[str] = Counter()
     traces: list[Trace] = []
@@ -88,11 +88,11 @@ def traces_of(completions: Iterable[Completion], wanted: Wanted, recipe: Recipe,
             dropped[FORMAT] += len(owners)
             continue
         kept = completion.text if text is None else text
-        traces += (_trace(problem, completion, kept, settings_id=settings_id, tokenizer=tokenizer) for problem in owners)
+        traces += (_trace(problem, completion, text=kept, settings_id=settings_id, tokenizer=tokenizer) for problem in owners)
     return gathered(traces, dropped)
 
 
-def _trace(problem: Problem, completion: Completion, text: str, *, settings_id: str, tokenizer: str) -> Trace:
+def _trace(problem: Problem, completion: Completion, *, text: str, settings_id: str, tokenizer: str) -> Trace:
     return Trace.create(
         problem_id=problem.id,
         parent_ids=(),

@@ -51,7 +51,7 @@ class Shortener:
         self._orders = in_order(list(orders))
         self._compressors: dict[str, Compressor] = {o.name: build(o.kind, Desk(o.name, o.settings_id, tokenizer)) for o in self._orders}
 
-    def shorten(self, problem: Problem, right: Sequence[Trace], into: Shortened) -> None:
+    def shorten(self, problem: Problem, right: Sequence[Trace], *, into: Shortened) -> None:
         """Add the short traces of one problem, made of its right traces in draw order, or the reasons why there are none."""
         self._check_counts(right)
         made: dict[str, list[Trace]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from data.chat import completion_ids, join, split, text_ids, tokenizer_hash
@@ -36,6 +37,11 @@ class Desk:
     writer: str
     settings_id: str
     tokenizer: PreTrainedTokenizerBase
+
+    @cached_property
+    def tokenizer_hash(self) -> str:
+        """How traces name the tokenizer; it reads the whole vocabulary, so once."""
+        return tokenizer_hash(self.tokenizer)
 
     def tokens(self, text: str) -> int:
         """How many tokens `text` has."""
@@ -71,5 +77,5 @@ class Desk:
             status=Status.OK,
             prompt_tokens=parents[0].prompt_tokens,
             completion_tokens=len(completion_ids(self.tokenizer, text)),
-            tokenizer=tokenizer_hash(self.tokenizer),
+            tokenizer=self.tokenizer_hash,
         )

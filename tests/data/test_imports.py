@@ -43,7 +43,7 @@ def test_texts_are_matched_by_question_and_numbered_in_the_order_of_the_file(tmp
         line("How much is 2 + 1?", "<think>never closed"),
         line("How much is 2 + 1?", "<think>cut", status="truncated"),
     )
-    result = import_traces(path, PROBLEMS, how)
+    result = import_traces(path, PROBLEMS, how=how)
     assert {(t.problem_id, t.draw, t.text) for t in result.traces} == {
         (PROBLEMS[1].id, 0, "<think>b</think>2"),
         (PROBLEMS[1].id, 1, "<think>a</think>2"),
@@ -57,7 +57,7 @@ def test_texts_are_matched_by_question_and_numbered_in_the_order_of_the_file(tmp
 
 def test_sections_become_the_think_format(tmp_path: Path, how: TextImport) -> None:
     path = file_of(tmp_path, line("How much is 1 + 1?", "Working:\n1 + 1 = 2\nShort solution:\nThe answer is \\boxed{2}."))
-    result = import_traces(path, PROBLEMS, TextImport(how.tokenizer, Format.SECTIONS))
+    result = import_traces(path, PROBLEMS, how=TextImport(how.tokenizer, Format.SECTIONS))
     assert [trace.text for trace in result.traces] == ["<think>1 + 1 = 2</think>The answer is \\boxed{2}."]
 
 
@@ -75,13 +75,13 @@ def test_sections_become_the_think_format(tmp_path: Path, how: TextImport) -> No
 )
 def test_bad_lines_are_errors_that_name_them(tmp_path: Path, how: TextImport, lines: list[str], words: list[str]) -> None:
     with pytest.raises(RecordError) as error:
-        import_traces(file_of(tmp_path, *lines), PROBLEMS, how)
+        import_traces(file_of(tmp_path, *lines), PROBLEMS, how=how)
     assert all(word in str(error.value) for word in words)
 
 
 def test_equal_texts_with_their_own_draws_are_two_draws(tmp_path: Path, how: TextImport) -> None:
     path = file_of(tmp_path, line("How much is 1 + 1?", "x", draw=0), line("How much is 1 + 1?", "x", draw=7))
-    assert [trace.draw for trace in import_traces(path, PROBLEMS, how).traces] == [0, 7]
+    assert [trace.draw for trace in import_traces(path, PROBLEMS, how=how).traces] == [0, 7]
 
 
 def table_trace(**changes: object) -> Trace:
@@ -103,7 +103,7 @@ def table_trace(**changes: object) -> Trace:
 def test_a_table_of_traces_comes_back_as_it_is(tmp_path: Path, how: TextImport) -> None:
     traces = sorted((table_trace(problem_id=p.id, draw=d) for p in PROBLEMS for d in range(2)), key=lambda t: (t.problem_id, t.draw))
     write_table(tmp_path / "traces.jsonl.zst", [*reversed(traces), table_trace(problem_id="unknown")])
-    result = import_traces(tmp_path / "traces.jsonl.zst", PROBLEMS, how)
+    result = import_traces(tmp_path / "traces.jsonl.zst", PROBLEMS, how=how)
     assert result.traces == traces
     assert result.dropped == {NO_PROBLEM: 1}
 
@@ -120,5 +120,5 @@ def test_a_table_of_traces_comes_back_as_it_is(tmp_path: Path, how: TextImport) 
 def test_bad_traces_are_errors_that_name_them(tmp_path: Path, how: TextImport, second: Trace, words: list[str]) -> None:
     path = file_of(tmp_path, table_trace().model_dump_json() + "\n", second.model_dump_json() + "\n")
     with pytest.raises(RecordError) as error:
-        import_traces(path, PROBLEMS, how)
+        import_traces(path, PROBLEMS, how=how)
     assert all(word in str(error.value) for word in words)

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import RecordError, StageError
@@ -58,7 +58,7 @@ def survived(trace_id: str, survives: bool = True) -> Recheck:
 def usual(problem_ids: Sequence[str] = IDS) -> Material:
     long = [trace(problem_id, draw=draw) for problem_id in problem_ids for draw in range(2)]
     short = [trace(problem_id, writer="post_think") for problem_id in problem_ids]
-    return material(PROBLEMS, {t.id: Outcome.RIGHT for t in long}, {t.id: survived(t.id) for t in short}, [*long, *short])
+    return material(PROBLEMS, [*long, *short], long={t.id: Outcome.RIGHT for t in long}, short={t.id: survived(t.id) for t in short})
 
 
 def taught(lessons: Sequence[Lesson]) -> list[Lesson]:
@@ -93,7 +93,7 @@ def test_every_trace_of_a_students_writers_has_a_reason() -> None:
     short = [trace(problem_id, writer="post_think") for problem_id in (IDS[0], IDS[1])]
     ends = [Outcome.WRONG, Outcome.RIGHT, Outcome.UNPARSED, Outcome.TRUNCATED, Outcome.RIGHT, Outcome.TIMEOUT] + [Outcome.RIGHT] * 3
     kept = {short[0].id: survived(short[0].id), short[1].id: survived(short[1].id, survives=False)}
-    of = material(PROBLEMS, {t.id: end for t, end in zip(long, ends, strict=True)}, kept, [*long, *short])
+    of = material(PROBLEMS, [*long, *short], long={t.id: end for t, end in zip(long, ends, strict=True)}, short=kept)
     composed = compose({"long": STUDENTS["long"], "brief": STUDENTS["brief"]}, of, rows_per_problem=1, seed=0)
     reasons = {lesson.trace_id: lesson.reason for lesson in composed["long"]}
     assert [reasons[t.id] for t in long] == [
@@ -120,11 +120,12 @@ def test_rows_beyond_the_traces_take_them_in_turn() -> None:
 
 
 def test_no_common_problem_is_an_error_that_counts_what_there_is() -> None:
-    only_long = material(PROBLEMS, {t.id: Outcome.RIGHT for t in [trace(IDS[0])]}, {}, [trace(IDS[0])])
+    only_long = material(PROBLEMS, [trace(IDS[0])], long={trace(IDS[0]).id: Outcome.RIGHT}, short={})
     with pytest.raises(StageError, match=r"'post_think': 0, 'teacher': 1"):
         compose(STUDENTS, only_long, rows_per_problem=1, seed=0)
 
 
+@settings(max_examples=50, deadline=None)
 @given(
     st.dictionaries(st.sampled_from("abcde"), st.floats(0.01, 100), min_size=1),
     st.integers(0, 40),
@@ -132,7 +133,7 @@ def test_no_common_problem_is_an_error_that_counts_what_there_is() -> None:
     st.integers(0, 9),
 )
 def test_shares_are_exact_within_rounding(mix: dict[str, float], problems: int, rows: int, seed: int) -> None:
-    dealt = slots(IDS[:problems], mix, rows, seed)
+    dealt = slots(IDS[:problems], mix, rows_per_problem=rows, seed=seed)
     assert [len(row) for row in dealt.values()] == [rows] * problems
     counts = Counter(writer for row in dealt.values() for writer in row)
     total = problems * rows
@@ -140,6 +141,7 @@ def test_shares_are_exact_within_rounding(mix: dict[str, float], problems: int, 
     assert counts == Counter(shares(mix, total))
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.permutations(range(6)))
 def test_traces_come_in_draw_order_whatever_the_order_of_the_rows(order: list[int]) -> None:
     traces = [trace(IDS[draw % 2], draw=draw) for draw in order]

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.records import NumberReference, Outcome
@@ -53,6 +53,7 @@ SENTENCES = st.sampled_from(
 ANSWERS = st.lists(st.tuples(SENTENCES, st.sampled_from([" ", "\n", "\n\n"]))).map(lambda parts: "".join(a + b for a, b in parts))
 
 
+@settings(max_examples=50, deadline=None)
 @given(ANSWERS)
 def test_the_statement_alone_is_judged_like_the_whole_text(text: str) -> None:
     statement = final_statement(text)
@@ -64,6 +65,7 @@ def test_the_statement_alone_is_judged_like_the_whole_text(text: str) -> None:
         assert (alone.outcome, alone.extracted) == (whole.outcome, whole.extracted)
 
 
+@settings(max_examples=50, deadline=None)
 @given(ANSWERS)
 def test_splitting_again_changes_nothing(text: str) -> None:
     parts = split_answer(text)
@@ -73,6 +75,7 @@ def test_splitting_again_changes_nothing(text: str) -> None:
         assert split_answer(parts.statement) == ("", parts.statement)
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.text(alphabet="ab \n.{}\\$[]#5answeri:", max_size=80))
 def test_any_text_is_split_without_an_error(text: str) -> None:
     parts = split_answer(text)

@@ -70,7 +70,7 @@ BUDGET = st.one_of(st.none(), st.integers(0, 30))
 
 
 @pytest.mark.parametrize("kind", COMPRESSORS)
-@settings(max_examples=50)
+@settings(max_examples=30, deadline=None)
 @given(traces=TRACES, budget=BUDGET)
 def test_what_every_compressor_keeps(kind: str, traces: list[Trace], budget: int | None) -> None:
     short = compress(kind, traces, budget)
@@ -91,7 +91,7 @@ def test_what_every_compressor_keeps(kind: str, traces: list[Trace], budget: int
 
 
 @pytest.mark.parametrize("kind", COMPRESSORS)
-@settings(max_examples=50)
+@settings(max_examples=30, deadline=None)
 @given(traces=TRACES, budget=BUDGET)
 def test_a_second_time_changes_nothing(kind: str, traces: list[Trace], budget: int | None) -> None:
     once = compress(kind, traces, budget)
@@ -142,7 +142,7 @@ def test_truncated_keeps_as_many_tokens_as_asked(thinking: str, budget: int, kep
 
 def run(orders: list[Order], right: Sequence[Trace]) -> Shortened:
     into = Shortened()
-    Shortener(orders, tokenizer()).shorten(PROBLEM, right, into)
+    Shortener(orders, tokenizer()).shorten(PROBLEM, right, into=into)
     return into
 
 

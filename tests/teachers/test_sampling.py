@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.chat import Format
@@ -50,13 +50,14 @@ ENDED = completions(
 )
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.permutations(ENDED))
 def test_the_table_is_the_same_in_any_order_of_arrival(arrived: list[Completion]) -> None:
     tables = []
     for order in (ENDED, arrived):
         failed: Counter[str] = Counter()
         ended_well = usable(order, failed, expected=len(order), max_errors=1)
-        tables.append((traces_of(ended_well, wanted(), RECIPE, settings_id="s", tokenizer="t"), failed))
+        tables.append((traces_of(ended_well, wanted(), recipe=RECIPE, settings_id="s", tokenizer="t"), failed))
     assert tables[0] == tables[1]
     traces = tables[0][0].traces
     assert traces == sorted(traces, key=lambda trace: (trace.problem_id, trace.draw))
@@ -64,7 +65,7 @@ def test_the_table_is_the_same_in_any_order_of_arrival(arrived: list[Completion]
 
 def test_each_draw_is_a_trace_or_a_counted_reason() -> None:
     failed: Counter[str] = Counter()
-    gathered = traces_of(usable(ENDED, failed, expected=15, max_errors=1), wanted(), RECIPE, settings_id="s", tokenizer="t")
+    gathered = traces_of(usable(ENDED, failed, expected=15, max_errors=1), wanted(), recipe=RECIPE, settings_id="s", tokenizer="t")
     assert failed == {"error": 3, "timeout": 3}
     assert set(gathered.dropped) == {FORMAT}
     assert len(gathered.traces) + gathered.dropped[FORMAT] + failed.total() == len(ENDED)
@@ -73,7 +74,7 @@ def test_each_draw_is_a_trace_or_a_counted_reason() -> None:
 
 def test_a_truncated_draw_is_kept_for_the_verifier_and_a_finished_one_without_the_format_is_not() -> None:
     cut, finished = completions(["<think>open"], [Status.TRUNCATED])[:1], completions(["<think>open"], [Status.OK])[1:2]
-    gathered = traces_of([*cut, *finished], wanted(), RECIPE, settings_id="s", tokenizer="t")
+    gathered = traces_of([*cut, *finished], wanted(), recipe=RECIPE, settings_id="s", tokenizer="t")
     assert [(trace.status, trace.text) for trace in gathered.traces] == [(Status.TRUNCATED, "<think>open")]
     assert gathered.dropped == {FORMAT: 1}
 
@@ -81,7 +82,7 @@ def test_a_truncated_draw_is_kept_for_the_verifier_and_a_finished_one_without_th
 def test_sections_are_mapped_to_the_think_format() -> None:
     recipe = Recipe(RECIPE.sampling, 3, None, Format.SECTIONS)
     told = completions(["Working:\n1 + 1 = 2\n\nShort solution:\nThe answer is \\boxed{2}.", "<think>a</think>b"], [Status.OK])[:2]
-    gathered = traces_of(told, wanted(), recipe, settings_id="s", tokenizer="t")
+    gathered = traces_of(told, wanted(), recipe=recipe, settings_id="s", tokenizer="t")
     assert [trace.text for trace in gathered.traces] == ["<think>1 + 1 = 2</think>The answer is \\boxed{2}."]
     assert gathered.dropped == {FORMAT: 1}
 

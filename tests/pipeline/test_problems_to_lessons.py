@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+import runpy
+import shutil
+from itertools import islice
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+import yaml
+
+from data.chat import split, text_ids
+from data.errors import EngineError, ParamsError, RecordError, StageError
+from data.records import Lesson, NumberReference, Problem, Recheck, Role, Split, Trace
+from data.statement import final_statement
+from data.tables import write_table
+from data.tasks import lab
+from data.tasks.lab_text import Habits, draw
+from data.tasks.lab_text import final_statement as lab_statement
+from data.tasks.lab_tokenizer import train_tokenizer
+from data.verifiers.judge import TextCase, judge_texts
+from pipeline.compose import Tables, compose
+from pipeline.reverify import reverify
+from pipeline.sample import sample
+from pipeline.shorten import shorten
+from pipeline.support import paths
+from pipeline.support.engines import instruction_of, tokenizer_of
+from pipeline.support.params import ModelSource, Params
+from pipeline.support.stage import Statistics
+
+ROOT = Path(__file__).parents[2]
+TRAINING = 15
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("teacher")
+    train_tokenizer(documents=40).save_pretrained(folder)
+    (folder / "config.json").write_text('{"model_type": "llama"}')
+    return folder
+
+
+@pytest.fixture(scope="module")
+def told() -> list[lab.LabProblem]:
+    return list(islice(lab.generate("train", seed=3, max_steps=2), TRAINING))
+
+
+@pytest.fixture(scope="module")
+def problems(told: list[lab.LabProblem]) -> list[Problem]:
+    test = list(islice(lab.generate("test", seed=3), 2))
+    parts = [(Split.TRAIN, told), (Split.TEST, test)]
+    return [
+        Problem.create(task="lab", split=split_, question=p.question, reference=NumberReference(value=str(p.answer)))
+        for split_, part in parts
+        for p in part
+    ]
+
+
+@pytest.fixture
+def script(told: list[lab.LabProblem], tmp_path: Path) -> Path:
+    lines = []
+    for problem in told:
+        texts = [draw(problem, Random(f"{problem.question} {n}"), Habits(slip=0)) for n in range(3)]
+        right = [f"<think>{thinking}</think>{short} {lab_statement(answer)}" for thinking, short, answer in texts]
+        wrong = f"<think>{texts[0][0]}</think>{lab_statement(problem.answer + 1)}"
+        lines.append(json.dumps({"question": problem.question, "right": right, "wrong": [wrong]}))
+    (tmp_path / "script.jsonl").write_text("\n".join(lines) + "\n")
+    return tmp_path / "script.jsonl"
+
+
+@pytest.fixture(autouse=True)
+def _own_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHORTCOT_WORKSPACE", str(tmp_path / "workspace"))
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+
+def params_of(teacher: Path, script: Path, **arguments: object) -> Params:
+    values: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    settings = {"script": str(script), "right_share": 0.7, **arguments}
+    values["sample"] |= {"teacher": {"path": str(teacher)}, "engine": {"kind": "scripted", "arguments": settings}, "max_errors": 0.5}
+    return Params.model_validate(values)
+
+
+def lessons_from(params: Params, problems: list[Problem]) -> tuple[list[Trace], list[Trace], list[Recheck], dict[str, list[Lesson]]]:
+    long = sample(params.sample, problems, statistics=Statistics("sample"))
+    references = {problem.id: problem.reference for problem in problems}
+    cases = [TextCase(trace.id, references[trace.problem_id], trace.text, trace.status) for trace in long]
+    verdicts = list(judge_texts(cases, workers=1, timeout_seconds=5))
+    short = shorten(params.shorten, params.sample.teacher, problems=problems, traces=long, verdicts=verdicts).table()
+    rechecks = reverify(params, problems, traces=short, statistics=Statistics("reverify"))
+    tables = Tables(problems, long, verdicts, short, rechecks)
+    return long, short, rechecks, compose(params.compose, params.students, tables=tables)
+
+
+def test_problems_become_lessons(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    params = params_of(teacher, script)
+    long, short, rechecks, lessons = lessons_from(params, problems)
+    training = {problem.id for problem in problems if problem.split is Split.TRAIN}
+    assert {trace.problem_id for trace in long} == training
+    assert len(long) == TRAINING * params.sample.draws
+    assert all(recheck.survives for recheck, trace in zip(rechecks, short, strict=True) if trace.writer == "truncated")
+
+    taught = {name: [row for row in rows if row.role is Role.POSITIVE] for name, rows in lessons.items()}
+    assert len({tuple(row.problem_id for row in rows) for rows in taught.values()}) == 1
+    assert len(taught["long"]) > TRAINING // 3
+    for row in (row for rows in taught.values() for row in rows):
+        answer = split(row.completion).answer
+        assert answer == final_statement(answer)
+    tokenizer = tokenizer_of(params.sample.teacher)
+    lengths = {
+        name: sum(len(text_ids(tokenizer, split(row.completion).thinking)) for row in rows) / len(rows) for name, rows in taught.items()
+    }
+    assert lengths["truncated"] == pytest.approx(lengths["post_think"], abs=1)
+    assert lengths["post_think"] < lengths["mix"] < lengths["long"]
+    assert lengths["post_think"] < lengths["shortest"] <= lengths["long"]
+
+
+def test_the_tables_do_not_depend_on_arrival_and_a_second_run_makes_nothing(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    first = lessons_from(params_of(teacher, script), problems)
+    again = Statistics("sample")
+    assert sample(params_of(teacher, script, die_after=0).sample, problems, statistics=again) == first[0]
+    assert again.made_tokens == 0
+    shutil.rmtree(paths.workspace())
+    assert lessons_from(params_of(teacher, script, shuffle=7), problems[::-1]) == first
+
+
+def test_what_goes_in_comes_out_or_is_counted(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    statistics = Statistics("sample")
+    long = sample(params_of(teacher, script, error_share=0.2, timeout_share=0.1).sample, problems, statistics=statistics)
+    assert statistics.dropped["error"] > 0
+    assert statistics.rows_in == len(long) + statistics.dropped.total() == TRAINING * 4
+
+
+def test_too_many_errors_fail_the_stage(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    with pytest.raises(StageError, match="max_errors"):
+        sample(params_of(teacher, script, error_share=0.9).sample, problems, statistics=Statistics("sample"))
+
+
+def test_traces_of_a_file_take_the_same_way(teacher: Path, script: Path, problems: list[Problem], tmp_path: Path) -> None:
+    rows = [json.loads(line) for line in script.read_text().splitlines()]
+    texts = [
+        {"question": row["question"], "text": text, "draw": n} for row in rows for n, text in enumerate([*row["right"], *row["wrong"]])
+    ]
+    (tmp_path / "texts.jsonl").write_text("".join(json.dumps(text) + "\n" for text in texts))
+    values = params_of(teacher, script).model_dump(by_alias=True)
+    values["sample"] |= {"source": "file", "file": "texts.jsonl"}
+    long, _, _, lessons = lessons_from(Params.model_validate(values), problems)
+    assert len(long) == len(texts)
+    assert {row.role for row in lessons["mix"]} == set(Role)
+
+
+def run_main(stage: str, capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as exit_:
+        runpy.run_module(f"pipeline.{stage}", run_name="__main__")
+    assert exit_.value.code == 1
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("stage", ["shorten", "compose"])
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_an_empty_trace_table_is_one_clear_error(stage: str, problems: list[Problem], capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(paths.PROBLEMS, problems)
+    write_table(paths.LONG_TRACES, [])
+    message = run_main(stage, capsys)
+    assert f"{paths.LONG_TRACES}: the table is empty" in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
+def test_a_malformed_trace_names_file_line_and_field(problems: list[Problem], capsys: pytest.CaptureFixture[str]) -> None:
+    write_table(paths.PROBLEMS, problems)
+    paths.LONG_TRACES.parent.mkdir(parents=True)
+    paths.LONG_TRACES.write_text('{"id": "x"}\n')
+    message = run_main("compose", capsys)
+    assert f"{paths.LONG_TRACES}:1" in message
+    assert "field problem_id" in message
+
+
+def test_a_trace_of_an_unknown_problem_is_refused(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    params = params_of(teacher, script)
+    _, short, _, _ = lessons_from(params, problems)
+    with pytest.raises(RecordError, match="is no training problem"):
+        reverify(params, problems[TRAINING:], traces=short, statistics=Statistics("reverify"))
+
+
+def test_a_model_without_a_tokenizer_and_a_missing_prompt_are_named(tmp_path: Path) -> None:
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "config.json").write_text('{"model_type": "llama"}')
+    (tmp_path / "bare" / "chat_template.jinja").write_text("{{ messages }}")
+    with pytest.raises(EngineError, match=r"bare: its tokenizer cannot be loaded"):
+        tokenizer_of(ModelSource(path=str(tmp_path / "bare")))
+    with pytest.raises(ParamsError, match=r"nowhere\.txt"):
+        instruction_of("nowhere.txt")
+    (tmp_path / "empty.txt").write_text(" \n")
+    with pytest.raises(ParamsError, match=r"empty\.txt"):
+        instruction_of("empty.txt")
+
+
+def test_a_teacher_without_thinking_is_noticed_before_anything_is_taught(teacher: Path, problems: list[Problem], tmp_path: Path) -> None:
+    rows = [{"question": problem.question, "right": ["The answer is \\boxed{1}."]} for problem in problems]
+    (tmp_path / "bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(StageError, match=r"sample\.format"):
+        sample(params_of(teacher, tmp_path / "bare.jsonl").sample, problems, statistics=Statistics("sample"))

@@ -20,8 +20,9 @@ LOCATIONS |= {"lessons_of": LOCATIONS["LESSONS"], "model_of": LOCATIONS["MODELS"
 
 
 def names_of(entries: list) -> set[str]:
-    """Paths of deps or outs, without the part that stands for a place in the matrix."""
-    return {(entry if isinstance(entry, str) else next(iter(entry))).split("/${")[0] for entry in entries}
+    """The places that deps or outs lie in: a part of a folder, or a place in the matrix, stands for the whole."""
+    paths_ = [Path(entry if isinstance(entry, str) else next(iter(entry))) for entry in entries]
+    return {next(place for place in LOCATIONS.values() if path.is_relative_to(place)) for path in paths_}
 
 
 def reached_by(stage: str) -> list[str]:

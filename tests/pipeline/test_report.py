@@ -6,14 +6,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from data.errors import RecordError
 from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Score, Split, Status, Trace, Verdict
-from pipeline.report import report
+from data.tables import write_table
+from data.tasks.lab_tokenizer import train_tokenizer
+from pipeline.report import _body, report
 from pipeline.support import paths, report_plots
 from pipeline.support.findings import Tables, candidates, findings, flat
 from pipeline.support.params import Params
 from pipeline.support.report_page import main_table, page
+from pipeline.support.stage import Statistics
+from pipeline.support.tracking import store_uri
 
 TOKENS = {"base": 80, "long": 200, "post_think": 60, "truncated": 40}
 EVERY = {"base": 5, "long": 1000, "post_think": 40, "truncated": 3}
@@ -193,3 +198,36 @@ def test_training_curves_are_read_where_they_lie(tmp_path: Path, monkeypatch: py
     (folder / "training.csv").write_text("step,loss\n1,much\n")
     with pytest.raises(RecordError, match=r"training\.csv: could not convert"):
         report_plots.read_curves(["long"], [0])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_stage_reports_to_the_terminal_and_to_mlflow(
+    tables: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from mlflow import MlflowClient
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SHORTCOT_WORKSPACE", str(tmp_path / "workspace"))
+    train_tokenizer(documents=200).save_pretrained(tmp_path / "base")
+    (tmp_path / "base/config.json").write_text("{}")
+    values = _params().model_dump(mode="json", by_alias=True)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "distill": {"base": {"path": "base"}}}))
+    for path, rows in (
+        (paths.PROBLEMS, tables.problems),
+        (paths.SCORES, tables.scores),
+        (paths.LONG_VERDICTS, tables.long_verdicts),
+        (paths.SHORT_TRACES, tables.short),
+        (paths.SHORT_VERDICTS, tables.short_verdicts),
+        *((paths.lessons_of(student), rows) for student, rows in tables.lessons.items()),
+    ):
+        write_table(path, rows)
+    for _ in range(2):
+        _body(Statistics("report"))
+    assert "post_think  97.5 % [" in capsys.readouterr().out
+    client = MlflowClient(tracking_uri=store_uri())
+    runs = client.search_runs([client.get_experiment_by_name("shortcot").experiment_id])
+    (parent,) = (run for run in runs if "mlflow.parentRunId" not in run.data.tags)
+    assert {run.info.run_name for run in runs} - {parent.info.run_name} == {f"{s}-{i}" for s in tables.lessons for i in (0, 1)} | {"base-0"}
+    assert parent.data.metrics["post_think.vs_long_token_ratio"] == pytest.approx(0.3)
+    assert {file.path for file in client.list_artifacts(parent.info.run_id)} == {"report", "params.yaml"}

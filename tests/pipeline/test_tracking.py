@@ -46,6 +46,7 @@ def test_only_the_first_process_reports(monkeypatch: pytest.MonkeyPatch, tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_parent_run_per_execution_with_a_child_per_student_and_seed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 
@@ -77,6 +78,7 @@ def test_a_parent_run_per_execution_with_a_child_per_student_and_seed(monkeypatc
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_report_that_was_killed_is_logged_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("SHORTCOT_WORKSPACE", str(tmp_path))
     execution = _execution(tmp_path / "none", artifacts=[])

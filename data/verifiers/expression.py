@@ -20,8 +20,8 @@ Value: TypeAlias = object
 NAME = "math"
 VERSION = "1+math-verify-0.9.0"
 PERCENT = re.compile(r"\s*\\?%\Z")
-DRESS = re.compile(r"\*\*|\\[()\[\]]|(?<!\\)\$|[.,;:\s]+\Z")
-COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname)\s*\{[^{}]*\}|\\[A-Za-z]+")
+DRESS = re.compile(r"\*\*|(?<!\\)\\[()\[\]]|(?<!\\)\$|[.,;:\s]+\Z")
+COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname|begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
 WORD = re.compile(r"(?<![A-Za-z])(?!(?:sin|cos|tan|cot|sec|csc|log|exp|sqrt|arcsin|arccos|arctan|max|min|gcd|lcm)\b)[A-Za-z]{3,}")
 MAX_WORDS = 1
 
@@ -52,7 +52,7 @@ def _compare(gold: Value, finals: list[tuple[Statement, Value | None]]) -> Judge
 
 def _read(text: str) -> Value | None:
     """The expression that `text` states, or None."""
-    number = read_quantity(text)
+    number = None if "=" in text else read_quantity(text)  # "18 dollars" would parse as a product of letters
     shown = str(number) if number is not None else DRESS.sub("", text).strip()
     if not shown or len(WORD.findall(COMMAND.sub(" ", shown))) > MAX_WORDS:
         return None

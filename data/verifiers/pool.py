@@ -1,7 +1,8 @@
 """A pool of verifier processes that kills what hangs.
 
 Each worker is a fresh interpreter (nothing of the caller is inherited, torch least of all) with one item at a time: an item that
-takes too long costs that worker and yields `timeout`, a worker that dies yields `error`, and both are replaced.
+takes too long costs that worker and yields `timeout`, a worker that dies yields `error`, and both are replaced. Time is the
+worker's own computing, so that a busy machine changes no verdict; on the clock an item gets at most PATIENCE times as long.
 Judgements are yielded as they finish.
 """
 
@@ -29,6 +30,8 @@ from data.verifiers.worker import READY
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_MEMORY_BYTES = 2 * 2**30
 START_SECONDS = 120.0
+PATIENCE = 4
+TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class Task(NamedTuple):
@@ -87,6 +90,8 @@ def _run(
 
 def _finished(selector: selectors.BaseSelector, workers: list[_Worker]) -> list[_Worker]:
     """Wait until a worker has something to say or is out of time."""
+    if heard := [worker for worker in workers if worker.has_line]:
+        return heard
     nearest = min(worker.deadline for worker in workers if worker.task)
     ready = {key.data for key, _ in selector.select(max(0.0, nearest - time.monotonic()))}
     now = time.monotonic()
@@ -100,6 +105,8 @@ class _Worker:
     settings: PoolSettings
     task: Task | None = None
     deadline: float = 0.0
+    last_deadline: float = 0.0
+    computed: float = 0.0
     started: bool = False
     dead: bool = False
     process: subprocess.Popen[bytes] = field(init=False)
@@ -117,6 +124,7 @@ class _Worker:
             env={**os.environ, "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             start_new_session=True,  # so that it is killed with all that it started
         )
+        os.set_blocking(self.answers, False)
 
     @property
     def answers(self) -> int:
@@ -124,11 +132,19 @@ class _Worker:
         assert self.process.stdout is not None
         return self.process.stdout.fileno()
 
+    @property
+    def has_line(self) -> bool:
+        """Whether a line was read and not yet looked at: the selector does not tell of those."""
+        return b"\n" in self.buffer
+
     def give(self, task: Task) -> None:
         """Hand over a task; its time begins when the worker has started."""
         self.task = task
-        self.deadline = time.monotonic() + (self.settings.timeout_seconds if self.started else START_SECONDS)
-        line = json.dumps({"reference": task.reference, "text": task.text, "seconds": self.settings.timeout_seconds})
+        if self.started:
+            self._begin()
+        else:
+            self.deadline = time.monotonic() + START_SECONDS
+        line = json.dumps({"reference": task.reference, "text": task.text, "seconds": PATIENCE * self.settings.timeout_seconds})
         assert self.process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # it died: its closed stdout says so next
             self.process.stdin.write(line.encode() + b"\n")
@@ -142,23 +158,39 @@ class _Worker:
             return self._died()
         said = json.loads(line)
         if said == READY:
-            self.started, self.deadline = True, time.monotonic() + self.settings.timeout_seconds
+            self.started = True
+            self._begin()
             return None
-        self.task = None
-        return Judgement(Outcome(said[0]), said[1], said[2])
+        outcome, extracted, detail, healthy = said
+        self.task, self.dead = None, not healthy
+        return Judgement(Outcome(outcome), extracted, detail)
+
+    def _begin(self) -> None:
+        """The task's time begins."""
+        now = time.monotonic()
+        self.computed = self._computed_seconds()
+        self.deadline = now + self.settings.timeout_seconds
+        self.last_deadline = now + PATIENCE * self.settings.timeout_seconds
+
+    def _computed_seconds(self) -> float:
+        """Processor time of the worker until now (proc(5): utime and stime)."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS_PER_SECOND
 
     def _line(self) -> bytes | None:
-        """One line, b"" at the end of the stream, None while there is no whole line."""
-        with selectors.DefaultSelector() as selector:
-            selector.register(self.answers, selectors.EVENT_READ)
-            while b"\n" not in self.buffer and selector.select(0):
+        """The next line, b"" at the end of the stream, None while there is no whole line."""
+        if not self.has_line:
+            try:
                 chunk = os.read(self.answers, 65536)
-                if not chunk:
-                    return b""
-                self.buffer += chunk
-        if b"\n" not in self.buffer:
+            except BlockingIOError:
+                return None
+            if not chunk:
+                return b""
+            self.buffer += chunk
+        line, newline, rest = self.buffer.partition(b"\n")
+        if not newline:
             return None
-        line, _, self.buffer = self.buffer.partition(b"\n")
+        self.buffer = rest
         return line
 
     def _overdue(self) -> Judgement | None:
@@ -166,6 +198,10 @@ class _Worker:
             return None
         if not self.started:
             raise self._no_start(f"did not start within {START_SECONDS:.0f} s")
+        left = self.settings.timeout_seconds - (self._computed_seconds() - self.computed)
+        if left > 0 and time.monotonic() < self.last_deadline:
+            self.deadline = min(time.monotonic() + left, self.last_deadline)
+            return None
         self.dead = True
         return Judgement(Outcome.TIMEOUT, None, f"no judgement within {self.settings.timeout_seconds:g} s")
 

@@ -1,7 +1,8 @@
 """One worker process of the pool: `python -m data.verifiers.worker MODULE MEMORY_BYTES`. Not for people.
 
-Reads one task per line on stdin (JSON: reference, text, seconds) and writes one judgement per line. Whatever a library prints goes
-to stderr, never between the judgements. Memory is limited by the kernel (RLIMIT_AS), and an alarm ends a worker whose pool is gone.
+Reads one task per line on stdin (JSON: reference, text, seconds) and writes one line per judgement: outcome, extracted, detail, and
+whether this process can go on. Whatever a library prints goes to stderr, never between the judgements. Memory is limited by the
+kernel (RLIMIT_AS), and an alarm ends a worker whose pool is gone.
 """
 
 from __future__ import annotations
@@ -35,10 +36,15 @@ def work(module: ModuleType, tasks: IO[str], judgements: IO[str], memory_bytes: 
         signal.alarm(math.ceil(task["seconds"]) + GRACE_SECONDS)
         judgement, healthy = _judge(module, task, memory_bytes)
         signal.alarm(0)
-        judgements.write(json.dumps(judgement) + "\n")
-        judgements.flush()
+        say(judgements, [*judgement, healthy])
         if not healthy:
             return
+
+
+def say(judgements: IO[str], what: object) -> None:
+    """Write one line to the pool, at once."""
+    judgements.write(json.dumps(what) + "\n")
+    judgements.flush()
 
 
 def _judge(module: ModuleType, task: dict[str, str], memory_bytes: int) -> tuple[Judgement, bool]:
@@ -73,8 +79,7 @@ def main(name: str, memory_bytes: int) -> None:
     module = importlib.import_module(name)
     if hasattr(module, "prepare"):
         module.prepare()
-    judgements.write(json.dumps(READY) + "\n")
-    judgements.flush()
+    say(judgements, READY)
     work(module, sys.stdin, judgements, memory_bytes)
 
 

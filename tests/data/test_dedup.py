@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.dedup import tokens, without_duplicates, without_overlap
+from data.records import NumberReference, Problem, Split
+
+SHARED = "bought stamps at the post office on a rainy day"
+
+
+def problem(question: str, *, answer: str = "1", split: Split = Split.TRAIN) -> Problem:
+    return Problem.create(task="t", split=split, question=question, reference=NumberReference(value=answer))
+
+
+def test_case_spacing_and_speech_marks_do_not_tell_questions_apart() -> None:
+    first, second = problem("How many eggs has Ana?"), problem("  how many  EGGS has “Ana” ")
+    kept, (drop,) = without_duplicates([first, second])
+    assert kept == [first]
+    assert (drop.problem_id, drop.match_id, drop.reason) == (second.id, first.id, "duplicate")
+    assert (drop.question, drop.match) == (second.question, first.question)
+
+
+def test_another_answer_to_the_same_question_is_named() -> None:
+    _, (drop,) = without_duplicates([problem("Who?", answer="1"), problem("who", answer="2")])
+    assert drop.reason == "duplicate with another answer"
+
+
+def test_numbers_signs_and_operators_tell_questions_apart() -> None:
+    questions = ["What is 3.5 + 1?", "What is 35 + 1?", "What is 3.5 - 1?", "What is 3.5 * 1?", "What is 3,5 + 1?"]
+    kept, drops = without_duplicates(map(problem, questions))
+    assert (len(kept), drops) == (len(questions), [])
+
+
+def test_a_shared_run_of_words_is_an_overlap_and_one_word_less_is_none() -> None:
+    test = problem(f"Max {SHARED}. How many?", split=Split.TEST)
+    train = problem(f"Yesterday Bella {SHARED.upper()} with her aunt. What did she pay?")
+    kept, (drop,) = without_overlap([train], [test], words=9)
+    assert kept == []
+    assert (drop.reason, drop.match_id) == ("overlaps with test", test.id)
+    short = problem("Bella bought stamps at the post office on a sunny day.")
+    assert without_overlap([short], [test], words=9) == ([short], [])
+    assert without_overlap([short], [test], words=8)[0] == []
+
+
+def test_a_short_question_is_compared_whole() -> None:
+    test = problem("What is 2 + 3?", split=Split.TEST)
+    same, other = problem("what is 2 + 3"), problem("What is 2 - 3?")
+    kept, (drop,) = without_overlap([same, other], [test])
+    assert (kept, drop.problem_id) == ([other], same.id)
+
+
+def test_exact_ignores_shared_sentences() -> None:
+    test = problem(f"Max {SHARED}. How many?", split=Split.VALIDATION)
+    near, same = problem(f"Bella {SHARED}. How many?"), problem(f"max {SHARED}; how many")
+    kept, (drop,) = without_overlap([near, same], [test], mode="exact")
+    assert (kept, drop.problem_id, drop.reason) == ([near], same.id, "overlaps with validation")
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(min_size=1, max_size=12), max_size=20, unique=True), st.integers(2, 9))
+def test_every_problem_is_kept_or_dropped_once_and_nothing_kept_overlaps(texts: list[str], words: int) -> None:
+    problems = [problem(text) for text in texts]
+    evaluation = [problem(text, split=Split.TEST) for text in texts[::2]]
+    kept, drops = without_overlap(problems, evaluation, words=words)
+    assert sorted([p.id for p in kept] + [d.problem_id for d in drops]) == sorted(p.id for p in problems)
+    assert without_overlap(kept, evaluation, words=words) == (kept, [])
+    assert not {tokens(p.question) for p in kept} & {tokens(p.question) for p in evaluation}

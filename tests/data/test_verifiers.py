@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import json
+import time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.records import ExpressionReference, NumberReference, Outcome, Status
+from data.verifiers import expression, number
+from data.verifiers.contract import MAX_ANSWER_CHARACTERS
+from data.verifiers.judge import VERIFIERS, TextCase, judge_texts
+from data.verifiers.quantity import read_quantity
+from data.verifiers.stated import Thinking, last_stated, stated, stated_all
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+PIECES = (
+    "\\boxed{", "}", "{", "\\frac", "\\text{", "The answer is ", "answer: ", "####", " or ", " = ", "\n", ". ", "-",
+    "1,200", "50%", "1/2", "½", "<think>", "</think>", "\\", "$", "**", "1e9", "9" * 50, " wait, ", "million", "≈", "٣",
+)  # fmt: skip
+HOSTILE_TEXT = st.one_of(st.text(max_size=400), st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
+
+
+def golden(name: str) -> list[dict[str, str]]:
+    return [json.loads(line) for line in (GOLDEN / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("case", golden("number"), ids=lambda case: case["why"])
+def test_number_golden(case: dict[str, str]) -> None:
+    judgement = number.judge(NumberReference(value=case["gold"]), case["text"])
+    assert judgement.outcome.value == case["expected"], judgement
+
+
+def test_math_golden() -> None:
+    rows = golden("math")
+    cases = [TextCase(str(index), ExpressionReference(value=row["gold"]), row["text"], Status.OK) for index, row in enumerate(rows)]
+    verdicts = list(judge_texts(cases, workers=2, timeout_seconds=30))
+    assert {verdict.trace_id for verdict in verdicts} == {case.key for case in cases}
+    wrong = [
+        (rows[int(v.trace_id)]["why"], v.outcome.value, v.detail) for v in verdicts if v.outcome.value != rows[int(v.trace_id)]["expected"]
+    ]
+    assert wrong == []
+
+
+def test_each_golden_file_covers_every_outcome_that_a_text_can_have() -> None:
+    for name in ("number", "math"):
+        assert {case["expected"] for case in golden(name)} == {"right", "wrong", "unparsed", "error"}
+
+
+def test_the_version_names_the_installed_math_verify() -> None:
+    assert f"math-verify-{version('math-verify')}" in expression.VERSION
+
+
+@settings(deadline=None)
+@given(HOSTILE_TEXT)
+def test_number_reads_any_text_without_a_crash(text: str) -> None:
+    judgement = number.judge(NumberReference(value="18"), text)
+    assert judgement.outcome in (Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED)
+    assert (judgement.extracted is None) == (judgement.outcome is Outcome.UNPARSED)
+
+
+@settings(deadline=None)
+@given(HOSTILE_TEXT)
+def test_stated_reads_any_thinking_without_a_crash(text: str) -> None:
+    assert stated(NumberReference(value="18"), text) in (Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED)
+    last_stated(ExpressionReference(value="x"), text)
+
+
+@pytest.mark.parametrize(
+    "piece", [*PIECES, "the answer is 1 ", "\\boxed{1}", "answer to ", "1 ", " ", "if ", "= ", "(", "\\frac{1}{", "1,", "so the "]
+)
+def test_long_hostile_texts_take_linear_time(piece: str) -> None:
+    text = piece * (2 * MAX_ANSWER_CHARACTERS // len(piece))
+    started = time.process_time()
+    number.judge(NumberReference(value="18"), text)
+    stated(NumberReference(value="18"), text)
+    last_stated(ExpressionReference(value="x"), text)
+    assert time.process_time() - started < 2
+
+
+@settings(deadline=None)
+@given(st.fractions(min_value=-(10**9), max_value=10**9))
+def test_a_spelled_quantity_reads_as_itself(value: object) -> None:
+    quantity = read_quantity(str(value))
+    assert quantity is not None
+    assert read_quantity(str(quantity)) == quantity
+    assert quantity.value == value
+
+
+@settings(deadline=None)
+@given(st.integers(-(10**12), 10**12), st.integers(-(10**12), 10**12))
+def test_only_the_same_integer_is_right(gold: int, said: int) -> None:
+    judgement = number.judge(NumberReference(value=str(gold)), f"The answer is \\boxed{{{said:,}}}.")
+    assert (judgement.outcome is Outcome.RIGHT) == (gold == said)
+    assert judgement.extracted == str(said)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 99), st.text(alphabet="abc .,=0123456789", max_size=80))
+def test_what_stands_before_further_working_does_not_matter(said: int, before: str) -> None:
+    text = f"{before}\nNow we work on.\nThe answer is \\boxed{{{said}}}."
+    assert number.judge(NumberReference(value=str(said)), text).outcome is Outcome.RIGHT
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "expected"),
+    [
+        ("<think>The answer is \\boxed{18}.</think>The answer is \\boxed{17}.", Status.OK, Outcome.WRONG),
+        ("<think>It is 17.</think>The answer is \\boxed{18}.", Status.OK, Outcome.RIGHT),
+        ("<think>The answer is \\boxed{18}.</think>", Status.OK, Outcome.UNPARSED),
+        ("<think>The answer is \\boxed{18}.", Status.OK, Outcome.TRUNCATED),
+        ("<think>a</think>The answer is \\boxed{18}.", Status.TRUNCATED, Outcome.TRUNCATED),
+        ("The answer is \\boxed{18}.", Status.ERROR, Outcome.ERROR),
+        ("The answer is \\boxed{18}.", Status.TIMEOUT, Outcome.TIMEOUT),
+        ("The answer is \\boxed{18}.", Status.OK, Outcome.RIGHT),
+    ],
+)
+def test_the_text_after_the_thinking_and_the_status_decide(text: str, status: Status, expected: Outcome) -> None:
+    (verdict,) = judge_texts([TextCase("t", NumberReference(value="18"), text, status)], workers=1, timeout_seconds=30)
+    assert verdict.outcome is expected
+    assert (verdict.trace_id, verdict.verifier, verdict.version) == ("t", "number", VERIFIERS["number"].version)
+
+
+def test_mixed_kinds_all_get_their_verdict() -> None:
+    references = (NumberReference(value="18"), ExpressionReference(value="x+1"))
+    texts = ("<think>\\boxed{17}</think>\\boxed{18}", "<think>\\boxed{x}</think>\\boxed{1+x}")
+    cases = [TextCase(f"{index}", references[index % 2], texts[index % 2], Status.OK) for index in range(20)]
+    unfinished = TextCase("unfinished", references[1], "<think>\\boxed{1+x}", Status.OK)
+    verdicts = {v.trace_id: v for v in judge_texts([unfinished, *cases], workers=1, timeout_seconds=30)}
+    assert verdicts.pop("unfinished").outcome is Outcome.TRUNCATED
+    assert {key: v.verifier for key, v in verdicts.items()} == {f"{i}": ("number", "math")[i % 2] for i in range(20)}
+    assert {v.outcome for v in verdicts.values()} == {Outcome.RIGHT}
+
+
+@pytest.mark.parametrize(
+    ("gold", "thinking", "expected"),
+    [
+        ("8", "All steps: Ana 5, Ben 8. So Ben has 8.", Outcome.RIGHT),
+        ("8", "All steps: Ana 5, Ben 8. So Ben has 9.", Outcome.WRONG),
+        ("13", "Cid = Ben + 3, Ben = Ana * 2, Ana = 5. 5 * 2 = 10. 10 + 3 = 13.", Outcome.RIGHT),
+        ("9", "In total he scored 4 + 5 = 9 points in the 40 minutes.", Outcome.RIGHT),
+        ("18", "So it is \\boxed{18}", Outcome.RIGHT),
+        ("0.5", "So it is \\boxed{\\frac{1}{2}}.", Outcome.RIGHT),
+        ("1200", "She has 1,200 apples.", Outcome.RIGHT),
+        ("-5", "It is now -5 degrees.", Outcome.RIGHT),
+        ("5", "We compute 10-5", Outcome.RIGHT),
+        ("18", "First we look for Ana.", Outcome.UNPARSED),
+        ("18", "", Outcome.UNPARSED),
+    ],
+)
+def test_the_last_result_of_a_thinking(gold: str, thinking: str, expected: Outcome) -> None:
+    assert stated(NumberReference(value=gold), thinking) is expected
+
+
+def test_the_last_expression_of_a_thinking() -> None:
+    cases = {
+        "so $f(x) = (x+1)^2$, as we see.": Outcome.RIGHT,
+        "x = 3. Hence it is \\boxed{x^2+2x+1}.": Outcome.RIGHT,
+        "It is \\boxed{x^2+2x+1}. No: f = x^2 - 1": Outcome.WRONG,
+        "We look at the square.": Outcome.UNPARSED,
+    }
+    gold = ExpressionReference(value="(x+1)^2")
+    found = dict(stated_all((Thinking(text, gold, text) for text in cases), workers=1, timeout_seconds=30))
+    assert found == cases

@@ -212,6 +212,14 @@ class Report(Section):
     experiment: str = "shortcot"
 
 
+class DataCredit(Section):
+    """How the model card names the problems."""
+
+    name: str | None = None
+    """Null: the hub name, or the folder of the files."""
+    licence: str = "as its source states"
+
+
 class Handoff(Section):
     """The chosen student's way to serving."""
 
@@ -221,7 +229,11 @@ class Handoff(Section):
     registered_name: str = "shortcot-student"
     alias: str = "candidate"
     port: int = Field(8765, ge=1024, le=65535)
+    start_seconds: float = Field(900, gt=0)
+    """How long `vllm serve` may take until it answers."""
     max_logprob_difference: float = Field(0.05, gt=0)
+    """Mean over an answer's tokens, in nats, served against transformers in float32."""
+    data: DataCredit = DataCredit()
 
 
 class Params(Section):

@@ -1,0 +1,95 @@
+"""From params, metrics and the serve check to what the model card says."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data.metrics.choose import Choice
+from data.records import Problem
+from pipeline.support.params import BASE, FileSource, HubSource, ModelSource, Params, training_of
+from students.card import CardFacts, Interval, Measured, Serving, Source, Training
+from teachers.serve_check import Bounds, ServeReport
+from teachers.serving import ServeSettings, serve_arguments
+
+Metrics = Mapping[str, float | str]
+
+
+def card_facts(params: Params, choice: Choice, metrics: Metrics, problems: Sequence[Problem], serving: Serving) -> CardFacts:
+    """Everything that the card of the chosen student says."""
+    student = str(choice.student)
+    counts = Counter(problem.split.value for problem in problems)
+    compared = [name for name in (student, params.report.long, BASE) if f"{name}.accuracy" in metrics]
+    return CardFacts(
+        title=params.handoff.registered_name,
+        student=student,
+        seed=choice.seed or 0,
+        base=_model(params.distill.base),
+        teacher=_model(params.sample.teacher),
+        data=_data(params),
+        task=params.prepare.task,
+        problems=counts,
+        training=_training(params, student, metrics),
+        rule=choice.rule + ("" if choice.within_margin else " Here no candidate was within the margin."),
+        measured=[_measured(name, metrics) for name in dict.fromkeys(compared)],
+        difference=_interval(f"{student}.vs_long_difference", metrics) if f"{student}.vs_long_difference" in metrics else None,
+        serving=serving,
+    )
+
+
+def serving_facts(settings: ServeSettings, bounds: Bounds, found: ServeReport, *, instruction: str | None, max_tokens: int) -> Serving:
+    """The exact command, and what the check found; numbers that depend on the machine are left out, so that equal runs give equal cards."""
+    if bounds.exact:
+        result = f"all {found.problems} answers were token by token those of the evaluation, log-probabilities within"
+    else:
+        result = f"{found.equal_answers} of {found.problems} extracted answers were those of the evaluation, log-probabilities within"
+    return Serving(
+        [shlex.join(["vllm", *serve_arguments(".", settings)])],
+        settings.name,
+        instruction,
+        max_tokens,
+        f"Checked with this command on {found.problems} problems, number format {settings.dtype}: every answer ended, {result} "
+        f"{bounds.logprob_difference:g} nats per token of transformers' in float32.",
+    )
+
+
+def _model(source: ModelSource) -> Source:
+    return Source(_relative(source.path), source.revision, source.licence)
+
+
+def _data(params: Params) -> Source:
+    """The problems by a name that means something elsewhere; no path of this machine."""
+    source, own = params.prepare.source, params.handoff.data
+    if isinstance(source, HubSource):
+        return Source(source.name, source.revision, own.licence)
+    if isinstance(source, FileSource):
+        return Source(own.name or Path(source.train).parent.name, None, own.licence)
+    return Source(own.name or "problems of the lab's generator", None, own.licence)
+
+
+def _relative(path: str) -> str:
+    return Path(path).name if Path(path).is_absolute() else path
+
+
+def _training(params: Params, student: str, metrics: Metrics) -> Training:
+    settings = training_of(params, student)
+    weights = "all weights" if settings.adapter == "none" else f"LoRA of rank {settings.lora_rank}, merged into the weights"
+    kept = ("epochs", "learning_rate", "schedule", "batch_rows", "precision", "quantization")
+    return Training(
+        f"supervised fine-tuning of {weights}",
+        params.students[student].lessons,
+        int(metrics[f"{student}.lesson_rows"]),
+        {name.replace("_", " "): getattr(settings, name) for name in kept},
+    )
+
+
+def _measured(student: str, metrics: Metrics) -> Measured:
+    accuracy, tokens, unfinished = (_interval(f"{student}.{name}", metrics) for name in ("accuracy", "tokens", "unfinished"))
+    return Measured(student, accuracy, tokens, unfinished)
+
+
+def _interval(name: str, metrics: Metrics) -> Interval:
+    low, high = (float(metrics[f"{name}_{end}"]) if f"{name}_{end}" in metrics else None for end in ("low", "high"))
+    return Interval(float(metrics[name]), low, high)

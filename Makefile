@@ -75,15 +75,15 @@ gsm8k-models: $(STAMP) ## fetch and convert the models of configs/gsm8k-cpu.yaml
 	@$(COMMAND).fetch_models
 
 # uv resolves in a throw-away environment. A CPU build of torch comes from pip's own wheel folder where one is set, else from PyTorch.
-UV      = $$folder/bin/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header --override override.txt
+UV        = "$$folder/bin/uv" pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-header --override override.txt
 CPU_TORCH = $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--torch-backend cpu)
-lock: ## resolve requirements/*.in anew, for CPU and CUDA
+lock: ## resolve requirements/*.in for CPU and CUDA; keeps locked versions that still fit, UPGRADE=1 takes the newest
 	@folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; \
 	$(PYTHON) -m venv "$$folder" && "$$folder/bin/pip" install --quiet uv==0.13.9 && cd requirements && \
-	$(UV) $(CPU_TORCH) --no-emit-package torch --upgrade -o cpu.txt cpu.in && \
-	$(UV) --python-platform x86_64-manylinux_2_28 --upgrade -o cuda.txt cuda.in && \
+	$(UV) $(if $(UPGRADE),--upgrade) $(CPU_TORCH) --no-emit-package torch -o cpu.txt cpu.in && \
+	$(UV) $(if $(UPGRADE),--upgrade) --python-platform x86_64-manylinux_2_28 -o cuda.txt cuda.in && \
 	sed -n 's/^\(torch==[^ ]*\).*/\1/p' cuda.txt > torch-cpu.txt && \
-	if grep -nE '^ *-|://' cpu.txt cuda.txt | grep -v -- '--hash='; then echo "a lock names a host or a folder" >&2; exit 1; fi
+	if grep -nE '^--|://' cpu.txt cuda.txt; then echo "a lock names a host or a folder" >&2; exit 1; fi
 
 clean: ## remove outputs and caches; keeps completions, checkpoints, MLflow runs and .venv
 	rm -rf data/store .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -14,11 +14,11 @@ def main() -> None:
     """Run `vllm` with the arguments of this process."""
     find = importlib.metadata.version
 
-    def version(name: str) -> str:
+    def version(distribution_name: str) -> str:
         try:
-            return find(name)
+            return find(distribution_name)
         except importlib.metadata.PackageNotFoundError:
-            if name == "vllm":
+            if distribution_name == "vllm":
                 return f"{find(CPU_BUILD)}+cpu"  # as vLLM's own choice of a platform spells it
             raise
 

@@ -10,7 +10,7 @@ from data.errors import EngineError, ParamsError
 from data.records import Status
 from teachers.engine import EngineSpec, ModelRef, Request, SamplingSettings
 from teachers.hf import HfEngine, load_model
-from teachers.proof import check_logprobs, proof_prompts, reference_logprobs
+from teachers.proof import Written, check_weights, proof_prompts, reference_logprobs
 
 GREEDY, CHANCE = SamplingSettings(0.0, 1.0, 12), SamplingSettings(1.0, 0.95, 40)
 
@@ -79,11 +79,18 @@ def test_bad_folders_and_arguments_are_named(model_folder: Path, tmp_path: Path)
 
 def test_the_proof_tells_other_weights_and_a_missing_adapter(model_folder: Path, other_model_folder: Path, adapter_folder: Path) -> None:
     model = ModelRef(model_folder)
-    fixed = proof_prompts(200)
-    own = reference_logprobs(model, fixed)
-    check_logprobs(own, reference_logprobs(model, fixed), model=model)
+    blank = [Written(prompt, (9, 8, 7), ()) for prompt in proof_prompts(200)]
+    served = [one._replace(logprobs=ours) for one, ours in zip(blank, reference_logprobs(model, blank), strict=True)]
+    check_weights(served, model)
     for other in (ModelRef(other_model_folder), ModelRef(model_folder, adapter_folder)):
         with pytest.raises(EngineError, match="does not serve the weights"):
-            check_logprobs(own, reference_logprobs(other, fixed), model=other)
+            check_weights(served, other)
     with pytest.raises(EngineError):
-        check_logprobs([[float("nan")] * len(row) for row in own], own, model=model)
+        check_weights([one._replace(logprobs=(float("nan"),) * 3) for one in served], model)
+
+
+def test_the_proofs_reference_is_the_probability_of_the_next_token(model_folder: Path) -> None:
+    every = [Written((9, 8), (token,), ()) for token in range(7)]
+    longer = [Written((9,), (8, token), ()) for token in range(7)]
+    own, shifted = (reference_logprobs(ModelRef(model_folder), rows) for rows in (every, longer))
+    assert [row[-1] for row in shifted] == pytest.approx([row[0] for row in own], abs=1e-5)

@@ -1,0 +1,72 @@
+"""One training, described completely: what a worker process is told, as JSON."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from data.errors import StageError
+from data.records import Section
+from students.settings import Training
+
+JOB, MODEL, TRAINED = "job.json", "model", "training.json"
+
+
+class Job(Section):
+    """A training of one student with one seed. Folders are as this machine sees them; none of them enters the result."""
+
+    base: Path
+    """Folder of the starting weights and their tokenizer."""
+    base_name: str
+    """How the settings name these weights; adapters record it."""
+    lessons: Path
+    """Table of lessons; those with the role `positive` are taught."""
+    work: Path
+    """Folder of this training alone: checkpoints, and the finished model in `model`."""
+    training: Training
+    seed: int
+    instruction: str | None = None
+    """Text of the system message."""
+
+    @property
+    def model(self) -> Path:
+        """Where the finished model lies."""
+        return self.work / MODEL
+
+    def write(self) -> Path:
+        """Write the description into the work folder and return its place."""
+        self.work.mkdir(parents=True, exist_ok=True)
+        path = self.work / JOB
+        path.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        return path
+
+    @classmethod
+    def read(cls, path: Path) -> Job:
+        """Read a description that `write` wrote."""
+        try:
+            return cls.model_validate_json(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StageError(f"{path}: no description of a training: {error}. Workers are started by students.launch alone.") from error
+
+
+class Trained(Section):
+    """What a training did; no times, so that equal trainings say the same."""
+
+    rows: int
+    """Rows that were trained."""
+    dropped: dict[str, int]
+    """Reason → positive lessons that were not trained."""
+    steps: int
+    trained_tokens: int
+    """Tokens read, prompts included, padding not, over all epochs."""
+    supervised_tokens: int
+    precision: str
+
+    def write(self, folder: Path) -> None:
+        """Write it beside the model."""
+        (folder / TRAINED).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, folder: Path) -> Trained | None:
+        """What was written beside a finished model; None where there is none."""
+        path = folder / TRAINED
+        return cls.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None

@@ -1,0 +1,101 @@
+"""Lessons as token rows: the prompt is read, the completion and its end token are learnt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from random import Random
+from typing import TYPE_CHECKING, NamedTuple
+
+from data.chat import completion_ids, prompt_ids
+from data.errors import StageError
+from data.records import Lesson, Role
+from students.settings import Training
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
+
+IGNORED = -100
+"""Label of a position that is not learnt."""
+OVERLONG = "longer than max_length"
+POOL_BATCHES = 16
+
+
+class Row(NamedTuple):
+    """One lesson in tokens; `labels[t]` is `input_ids[t]` where it is learnt, else IGNORED (the model shifts)."""
+
+    trace_id: str
+    question: str
+    completion: str
+    input_ids: list[int]
+    labels: list[int]
+
+
+class Encoded(NamedTuple):
+    """The rows that are trained, and why the others are not."""
+
+    rows: list[Row]
+    dropped: Counter[str]
+
+
+def encode(lessons: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, training: Training, *, instruction: str | None = None) -> Encoded:
+    """Rows of the positive lessons. Rows over `max_length` are dropped and counted, never cut: a cut row teaches never to stop.
+
+    Raises StageError if there is nothing to train, or if more than the share `max_overlong` is dropped.
+    """
+    rows = [_row(lesson, tokenizer, instruction) for lesson in lessons if lesson.role is Role.POSITIVE]
+    kept = [row for row in rows if len(row.input_ids) <= training.max_length]
+    _bounded(rows, kept, training)
+    return Encoded(kept, Counter({OVERLONG: len(rows) - len(kept)} if len(rows) > len(kept) else {}))
+
+
+def _row(lesson: Lesson, tokenizer: PreTrainedTokenizerBase, instruction: str | None) -> Row:
+    prompt = prompt_ids(tokenizer, lesson.question, instruction)
+    completion = completion_ids(tokenizer, lesson.completion)
+    labels = [IGNORED] * len(prompt) + completion
+    return Row(lesson.trace_id, lesson.question, lesson.completion, prompt + completion, labels)
+
+
+def _bounded(rows: list[Row], kept: list[Row], training: Training) -> None:
+    if not rows:
+        raise StageError("no lesson has the role `positive`: there is nothing to train; look at the lessons' reasons and at compose")
+    overlong = len(rows) - len(kept)
+    if kept and overlong <= training.max_overlong * len(rows):
+        return
+    longest = max(rows, key=lambda row: len(row.input_ids))
+    raise StageError(
+        f"{overlong} of {len(rows)} rows ({overlong / len(rows):.1%}) are longer than max_length: {training.max_length} tokens; "
+        f"at most {training.max_overlong:.1%} may be (max_overlong). The longest has {len(longest.input_ids)} tokens "
+        f"(trace {longest.trace_id}). Raise distill.training.max_length, or allow more to be dropped."
+    )
+
+
+def supervised(row: Row) -> list[int]:
+    """The tokens of a row that are learnt."""
+    return [label for label in row.labels if label != IGNORED]
+
+
+def steps_of(rows: int, training: Training) -> int:
+    """How many optimizer steps the epochs make; every step has exactly `batch_rows` rows."""
+    return max(1, round(training.epochs * rows / training.batch_rows))
+
+
+def training_order(lengths: Sequence[int], training: Training, *, seed: int) -> list[int]:
+    """Indices of the rows in the order of training: `steps_of` batches of exactly `batch_rows`, back to back.
+
+    Epochs are permutations laid end to end, so that no row is seen more than once more often than another. Within pools of
+    `POOL_BATCHES` batches rows of similar length share a batch (little padding), and the batches of a pool are shuffled
+    (no drift of lengths). The order depends on the arguments alone, so a resumed training sees the same rows.
+    """
+    rng, size = Random(f"rows:{seed}"), training.batch_rows
+    total = steps_of(len(lengths), training) * size
+    stream: list[int] = []
+    while len(stream) < total:
+        stream.extend(rng.sample(range(len(lengths)), len(lengths)))
+    order: list[int] = []
+    for start in range(0, total, size * POOL_BATCHES):
+        pool = sorted(stream[start : min(start + size * POOL_BATCHES, total)], key=lambda row: lengths[row])
+        batches = [pool[i : i + size] for i in range(0, len(pool), size)]
+        rng.shuffle(batches)
+        order.extend(row for batch in batches for row in batch)
+    return order

@@ -1,0 +1,201 @@
+"""Supervised fine-tuning of one student, in this process: thin over TRL's SFTTrainer.
+
+Rows come tokenised with their labels, in the order of training; TRL's own preparation (and its cutting) is off.
+The loss of a step is the mean over the supervised tokens of the whole global batch, however it is divided.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import PreflightError, StageError
+from data.records import Lesson
+from data.tables import disk_errors_named, read_all
+from students.checkpoints import last_complete
+from students.job import Job, Trained
+from students.models import (
+    Precision,
+    accumulation,
+    adapter_of,
+    check_capabilities,
+    devices,
+    dtype_of,
+    load_model,
+    load_tokenizer,
+    precision_of,
+)
+from students.preflight import check_collator, check_fits, preflight
+from students.rows import Encoded, Row, encode, steps_of, supervised, training_order
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from trl.trainer.sft_config import SFTConfig
+    from trl.trainer.sft_trainer import SFTTrainer
+
+LOG_EVERY_STEPS = 10
+CURVE = "training.csv"
+CURVE_COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "mean_token_accuracy")
+SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
+
+
+def train(job: Job) -> Trained:
+    """Train as described and write the model, its tokenizer and the loss curve to `job.model`; goes on from a complete checkpoint."""
+    found = devices()
+    check_capabilities(job.training, found)
+    _one_bar_only()
+    precision = precision_of(job.training.precision, found)
+    tokenizer = load_tokenizer(job.base)
+    encoded = encode(read_all(job.lessons, Lesson), tokenizer, job.training, instruction=job.instruction)
+    preflight(encoded.rows, tokenizer, instruction=job.instruction)
+    trainer = trainer_for(job, encoded.rows, tokenizer, precision)
+    checkpoint = last_complete(job.work)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    trained = _trained(job, encoded, precision)
+    _save(trainer, job, trained, precision)
+    return trained
+
+
+def _one_bar_only() -> None:
+    """Silence the bars of every loading and saving; the training has its own."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, precision: Precision) -> SFTTrainer:
+    """The trainer of these rows, checked and ready to start."""
+    from students.trainer import QuietTrainer
+
+    arguments = arguments_of(job, len(rows), precision)  # before the model: ZeRO-3 shards weights while they load
+    model = load_model(job.base, job.training, precision)
+    check_fits(rows, model.config)
+    _name_end_tokens(model, tokenizer)
+    order = training_order([len(row.input_ids) for row in rows], job.training, seed=job.seed)
+    trainer: SFTTrainer = QuietTrainer(
+        model=model, args=arguments, train_dataset=_dataset(rows, order), processing_class=tokenizer, peft_config=adapter_of(job.training)
+    )
+    _adapter_in_fp32(trainer, job)
+    check_collator(trainer.data_collator, rows, tokenizer)
+    return trainer
+
+
+def arguments_of(job: Job, rows: int, precision: Precision) -> SFTConfig:
+    """TRL's settings for a training of so many rows."""
+    from trl.trainer.sft_config import SFTConfig
+
+    training, cpu = job.training, devices().gpus == 0
+    steps, sharded = steps_of(rows, training), training.launch.strategy in ("zero2", "zero3")
+    return SFTConfig(
+        output_dir=str(job.work),
+        num_train_epochs=1,  # the rows are laid out in order, epoch after epoch
+        train_sampling_strategy="sequential",
+        per_device_train_batch_size=training.micro_batch_rows,
+        gradient_accumulation_steps=accumulation(training),
+        learning_rate=training.learning_rate,
+        lr_scheduler_type=SCHEDULES[training.schedule],
+        warmup_steps=round(training.warmup_share * steps),
+        weight_decay=training.weight_decay,
+        gradient_checkpointing=training.gradient_checkpointing,
+        bf16=precision.name == "bf16",
+        fp16=precision.name == "fp16",
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        # Windows of the loss curve end where checkpoints do, so a resumed curve has the same points.
+        logging_steps=math.gcd(LOG_EVERY_STEPS, training.save_every_steps),
+        logging_nan_inf_filter=False,
+        save_steps=training.save_every_steps,
+        save_total_limit=2,
+        seed=job.seed,
+        use_cpu=cpu and not sharded,  # DeepSpeed finds the CPU by itself, and use_cpu would switch it off
+        ddp_backend="gloo" if cpu and training.launch.processes > 1 else None,
+        ddp_find_unused_parameters=False,
+        dataloader_pin_memory=not cpu,
+        report_to="none",
+        disable_tqdm=True,
+        log_level="error",
+    )
+
+
+def _dataset(rows: list[Row], order: list[int]) -> Dataset:
+    from datasets import Dataset
+
+    columns = {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
+    return Dataset.from_dict(columns).select(order)
+
+
+def _name_end_tokens(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Generation stops at the tokenizer's end token and at all that the base knew; checked now, since it is saved last."""
+    config = model.generation_config
+    known = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    ends = [tokenizer.eos_token_id, *(token for token in known if token not in (None, tokenizer.eos_token_id))]
+    config.eos_token_id = ends if len(ends) > 1 else ends[0]
+    config.pad_token_id = tokenizer.pad_token_id
+    config._from_model_config = False  # from now on it stands for itself
+    try:
+        config.validate(strict=True)
+    except ValueError as error:
+        raise PreflightError(f"generation_config.json of the base contradicts itself and could not be saved: {error}") from None
+
+
+def _adapter_in_fp32(trainer: SFTTrainer, job: Job) -> None:
+    """TRL casts adapters on quantised weights to bf16, too coarse for small updates (and slow on CPUs): they learn in fp32."""
+    if job.training.quantization != "none":
+        for parameter in trainer.model.parameters():
+            if parameter.requires_grad:
+                parameter.data = parameter.data.float()
+
+
+def _trained(job: Job, encoded: Encoded, precision: Precision) -> Trained:
+    order = training_order([len(row.input_ids) for row in encoded.rows], job.training, seed=job.seed)
+    return Trained(
+        rows=len(encoded.rows),
+        dropped=dict(encoded.dropped),
+        steps=steps_of(len(encoded.rows), job.training),
+        trained_tokens=sum(len(encoded.rows[i].input_ids) for i in order),
+        supervised_tokens=sum(len(supervised(encoded.rows[i])) for i in order),
+        precision=precision.name,
+    )
+
+
+def _save(trainer: SFTTrainer, job: Job, trained: Trained, precision: Precision) -> None:
+    part = job.model.with_name(f"{job.model.name}.part")
+    if job.training.adapter == "lora":
+        for config in trainer.model.peft_config.values():
+            config.base_model_name_or_path = job.base_name
+    elif not trainer.is_deepspeed_enabled:
+        trainer.model.to(dtype_of(precision))
+    with disk_errors_named(part):
+        trainer.save_model(str(part))
+        if trainer.is_world_process_zero():
+            trainer.model.generation_config.save_pretrained(part)
+            for unwanted in ("training_args.bin", "README.md"):
+                (part / unwanted).unlink(missing_ok=True)
+            _sort_modules(part / "adapter_config.json")
+            _write_curve(part / CURVE, trainer.state.log_history)
+            trained.write(part)
+            part.replace(job.model)
+
+
+def _sort_modules(path: Path) -> None:
+    """PEFT writes the adapted layers as a set, in another order every time; equal trainings shall make equal files."""
+    if path.is_file():
+        config = json.loads(path.read_text(encoding="utf-8"))
+        config["target_modules"] = sorted(config["target_modules"])
+        path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def _write_curve(path: Path, history: list[dict[str, float]]) -> None:
+    points = [point for point in history if "loss" in point]
+    if not points or not math.isfinite(points[-1]["loss"]):
+        raise StageError(
+            f"the training ended with loss {points[-1]['loss'] if points else None}; lower learning_rate, or use precision fp32"
+        )
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, CURVE_COLUMNS, extrasaction="ignore", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(points)

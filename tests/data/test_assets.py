@@ -23,7 +23,9 @@ def wheel_of(shop: Path, number: int, content: bytes) -> Part:
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr(zipfile.ZipInfo(file), content)
         archive.writestr(zipfile.ZipInfo(f"{info}/METADATA"), f"Metadata-Version: 2.1\nName: tiny-part{number}\nVersion: 1.0\n")
-        archive.writestr(zipfile.ZipInfo(f"{info}/WHEEL"), "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        archive.writestr(
+            zipfile.ZipInfo(f"{info}/WHEEL"), "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
         archive.writestr(zipfile.ZipInfo(f"{info}/RECORD"), "")
     return Part(requirement=f"tiny-part{number}==1.0", sha256=hashlib.sha256(path.read_bytes()).hexdigest(), file=file)
 

@@ -55,7 +55,7 @@ class Tools(NamedTuple):
 
     decode: Decode
     extract: Extract
-    logprobs: Callable[[Sequence[Reply]], list[list[float]]]
+    logprobs: Callable[[Sequence[Reply]], Sequence[Sequence[float]]]
 
 
 def check_serving(expected: Sequence[Expected], replies: Sequence[Reply], bounds: Bounds, tools: Tools) -> ServeReport:

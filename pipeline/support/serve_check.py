@@ -16,7 +16,7 @@ from teachers.chat_client import Endpoint, Question, Reply, ask_all
 from teachers.decoding import Decoder
 from teachers.engine import EngineSpec, ModelRef
 from teachers.identity import resolve_dtype
-from teachers.proof import reference_logprobs
+from teachers.proof import Written, reference_logprobs
 from teachers.serve_check import Bounds, Expected, ServeReport, Tools, check_serving
 from teachers.serving import Server, ServeSettings, machine_arguments
 
@@ -82,8 +82,7 @@ def tools_for(folder: Path, problems: Sequence[Problem], verify: Verify) -> Tool
         found = {v.trace_id: v.extracted for v in judge_texts(cases, workers=verify.workers, timeout_seconds=verify.timeout_seconds)}
         return [found[case.key] for case in cases]
 
-    def logprobs(replies: Sequence[Reply]) -> list[list[float]]:
-        whole = reference_logprobs(ModelRef(folder), [reply.prompt_ids + reply.token_ids for reply in replies])
-        return [found[len(found) - len(reply.token_ids) :] for found, reply in zip(whole, replies, strict=True)]
+    def logprobs(replies: Sequence[Reply]) -> list[tuple[float, ...]]:
+        return reference_logprobs(ModelRef(folder), [Written(reply.prompt_ids, reply.token_ids, reply.logprobs) for reply in replies])
 
     return Tools(Decoder(folder).text, extract, logprobs)

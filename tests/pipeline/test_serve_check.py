@@ -13,6 +13,7 @@ from data.tasks.lab_tokenizer import train_tokenizer
 from pipeline.support.params import Handoff, Verify
 from pipeline.support.serve_check import expected_answers, serve_and_check, serve_settings, tools_for
 from students.serving_folder import finish
+from teachers.decoding import Decoder
 from teachers.engine import EngineSpec, ModelRef
 from teachers.serve_check import Bounds
 
@@ -32,15 +33,18 @@ def score(asked: Problem, text: str, tokens: int, **other: object) -> Score:
     return Score.model_validate({**fields, **other})
 
 
-def scores_of(problems: Iterable[Problem], tokenizer) -> list[Score]:
-    texts = [(asked, TEXTS[int(asked.reference.value)]) for asked in problems]
-    return [score(asked, text, len(completion_ids(tokenizer, text))) for asked, text in texts]
+def scores_of(problems: Iterable[Problem], decoder: Decoder) -> list[Score]:
+    """Scores whose texts are what engines make of the tokens that were taught."""
+    rows = [(asked, completion_ids(decoder.tokenizer, TEXTS[int(asked.reference.value)])) for asked in problems]
+    return [score(asked, decoder.text(token_ids), len(token_ids)) for asked, token_ids in rows]
 
 
-def test_answers_that_ended_are_asked_again_validation_first() -> None:
-    tokenizer = train_tokenizer(documents=200)
+def test_answers_that_ended_are_asked_again_validation_first(tmp_path: Path) -> None:
+    train_tokenizer(documents=200).save_pretrained(tmp_path)
+    decoder = Decoder(tmp_path)
+    tokenizer = decoder.tokenizer
     asked = [problem(3), problem(4, Split.VALIDATION), problem(5), problem(6)]
-    scores = scores_of(asked, tokenizer)
+    scores = scores_of(asked, decoder)
     cut = scores[2].model_copy(update={"status": Status.TRUNCATED})
     drawn = scores[3].model_copy(update={"mode": "draw"})
     by_id = {p.id: p for p in asked}
@@ -92,8 +96,8 @@ def test_a_served_folder_answers_as_it_was_evaluated_and_other_weights_do_not(tm
         port = probe.getsockname()[1]
     spec = EngineSpec("vllm", ModelRef(folder), "float32", 4, 256)
     settings = serve_settings(Handoff(problems=4, port=port, start_seconds=1500), spec)
-    tokenizer = train_tokenizer(documents=200)
-    expected = expected_answers(scores_of(problems, tokenizer), {p.id: p for p in problems}, tokenizer, count=4, instruction=None)
+    decoder = Decoder(folder)
+    expected = expected_answers(scores_of(problems, decoder), {p.id: p for p in problems}, decoder.tokenizer, count=4, instruction=None)
     tools = tools_for(folder, [p for answer in expected for p in problems if p.id == answer.problem_id], Verify(workers=1))
     bounds = Bounds(exact=True, logprob_difference=0.01)
     found = serve_and_check(folder, settings, expected, bounds, tools)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn import functional as F
 
+from students.muon import Muon
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
@@ -42,14 +44,14 @@ class PretrainSettings:
     """Settings of one pre-training; `tokens` counts positions, padding included."""
 
     tokens: int
-    batch_tokens: int = 8192
+    batch_tokens: int = 4096
     muon_learning_rate: float = 0.02
     adam_learning_rate: float = 3e-3
     warmup_share: float = 0.02
-    decay_share: float = 0.4
+    decay_share: float = 0.5
     prompt_weight: float = 0.1
     round_length_to: int = 64
-    pool_documents: int = 2048
+    pool_documents: int = 1024
     save_every_steps: int = 500
     seed: int = 0
     compile: bool = True
@@ -114,7 +116,7 @@ def optimizers_for(model: PreTrainedModel, settings: PretrainSettings) -> list[t
     hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and "layers." in n]
     other = [p for n, p in model.named_parameters() if not (p.ndim == 2 and "layers." in n)]
     return [
-        torch.optim.Muon(hidden, lr=settings.muon_learning_rate, weight_decay=0.01, momentum=0.95),
+        Muon(hidden, lr=settings.muon_learning_rate),
         torch.optim.AdamW(other, lr=settings.adam_learning_rate, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 

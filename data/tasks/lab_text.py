@@ -9,7 +9,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from data.tasks.lab import MAX_VALUE, TIMES, Fact, Given, LabProblem, Link, Op, generate, state
+from data.tasks.lab import ITEMS, MAX_VALUE, NAMES, TIMES, VERBS, Fact, Given, LabProblem, Link, Op, generate, state
+
+
+WORDS = (
+    *NAMES,
+    *ITEMS,
+    *VERBS,
+    "more",
+    "fewer",
+    "than",
+    "twice",
+    "as",
+    "many",
+    "times",
+    "=",
+    "+",
+    "-",
+    "*",
+    ",",
+    ".",
+    *map(str, range(100)),
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +80,11 @@ def _plan(problem: LabProblem) -> str:
     links = problem.links[::-1]
     asked = links[0].name if links else problem.given.name
     return " ".join(
-        [f"We want {asked}.", *(f"{k.name} comes from {k.source}, so we need {k.source}." for k in links), f"{problem.given.name} is given."]
+        [
+            f"We want {asked}.",
+            *(f"{k.name} comes from {k.source}, so we need {k.source}." for k in links),
+            f"{problem.given.name} is given.",
+        ]
     )
 
 
@@ -109,17 +134,33 @@ def lookup(fact: Fact) -> str:
     return f"{fact.name} = {fact.value}" if isinstance(fact, Given) else f"{fact.name} = {fact.source} {fact.op} {fact.amount}"
 
 
+def copy(rng: Random) -> tuple[str, str]:
+    """A skill: repeat random words, where nothing but copying helps; with it look-ups are learnt several times faster."""
+    words = " ".join(rng.choice(WORDS) for _ in range(rng.randint(5, 30)))
+    return words, words
+
+
+def retell(rng: Random) -> tuple[str, str]:
+    """A skill: tell the whole story again, word for word."""
+    story, _ = _story(rng)
+    return f"{story} Tell it again.", story
+
+
 def recall(rng: Random) -> tuple[str, str]:
     """A skill: say what the problem states about some people, as sentences or in short notation."""
-    problem = next(generate("train", seed=rng.getrandbits(48), max_steps=rng.randint(1, 4)))
+    story, problem = _story(rng)
     facts: list[Fact] = [problem.given, *problem.links, *problem.distractors]
-    asked = rng.sample(facts, min(3, len(facts)))
-    story = problem.question.rsplit(". ", 1)[0] + "."
+    asked = rng.sample(facts, min(4, len(facts)))
     if rng.random() < 0.5:
         told = [state(fact, item=problem.item) for fact in asked]
     else:
         told = [f"{lookup(fact)}." for fact in asked]
     return f"{story} What do we know about {', '.join(fact.name for fact in asked)}?", " ".join(told)
+
+
+def _story(rng: Random) -> tuple[str, LabProblem]:
+    problem = next(generate("train", seed=rng.getrandbits(48), max_steps=rng.randint(1, 4)))
+    return problem.question.rsplit(". ", 1)[0] + ".", problem
 
 
 def arithmetic(rng: Random) -> tuple[str, str]:

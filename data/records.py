@@ -1,6 +1,6 @@
 """The records that flow between stages: strict, frozen, with ids derived from their content.
 
-    Problem ── Trace (long, short) ── Verdict / Recheck ── Lesson ── Score
+Problem ── Trace (long, short) ── Verdict / Recheck ── Lesson ── Score
 """
 
 from __future__ import annotations
@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 TEACHER = "teacher"
 
 
@@ -106,7 +106,9 @@ class Problem(Record):
     reference: Reference
 
     @classmethod
-    def create(cls, *, task: str, split: Split, question: str, reference: NumberReference | ExpressionReference, language: str = "en") -> Self:
+    def create(
+        cls, *, task: str, split: Split, question: str, reference: NumberReference | ExpressionReference, language: str = "en"
+    ) -> Self:
         """A problem with the id of its content (the split is not part of it)."""
         problem_id = content_id("problem", task, language, question, reference.model_dump())
         return cls(id=problem_id, task=task, split=split, language=language, question=question, reference=reference)

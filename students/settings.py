@@ -20,7 +20,9 @@ class Launch(Section):
     @model_validator(mode="after")
     def _single_is_one(self) -> Self:
         if (self.strategy == "single") != (self.processes == 1):
-            raise ValueError(f"strategy {self.strategy!r} does not go with processes: {self.processes}; `single` is one process, the others are more")
+            raise ValueError(
+                f"strategy {self.strategy!r} does not go with processes: {self.processes}; `single` is one process, the others are more"
+            )
         return self
 
 

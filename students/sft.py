@@ -107,6 +107,7 @@ def arguments_of(job: Job, rows: int, precision: Precision) -> SFTConfig:
         dataset_kwargs={"skip_prepare_dataset": True},
         # Windows of the loss curve end where checkpoints do, so a resumed curve has the same points.
         logging_steps=math.gcd(LOG_EVERY_STEPS, training.save_every_steps),
+        logging_first_step=True,
         logging_nan_inf_filter=False,
         save_steps=training.save_every_steps,
         save_total_limit=2,
@@ -164,10 +165,7 @@ def _trained(job: Job, encoded: Encoded, precision: Precision) -> Trained:
 
 def _save(trainer: SFTTrainer, job: Job, trained: Trained, precision: Precision) -> None:
     part = job.model.with_name(f"{job.model.name}.part")
-    if job.training.adapter == "lora":
-        for config in trainer.model.peft_config.values():
-            config.base_model_name_or_path = job.base_name
-    elif not trainer.is_deepspeed_enabled:
+    if job.training.adapter == "none" and not trainer.is_deepspeed_enabled:
         trainer.model.to(dtype_of(precision))
     with disk_errors_named(part):
         trainer.save_model(str(part))
@@ -175,17 +173,17 @@ def _save(trainer: SFTTrainer, job: Job, trained: Trained, precision: Precision)
             trainer.model.generation_config.save_pretrained(part)
             for unwanted in ("training_args.bin", "README.md"):
                 (part / unwanted).unlink(missing_ok=True)
-            _sort_modules(part / "adapter_config.json")
+            _settle_adapter(part / "adapter_config.json", job)
             _write_curve(part / CURVE, trainer.state.log_history)
             trained.write(part)
             part.replace(job.model)
 
 
-def _sort_modules(path: Path) -> None:
-    """PEFT writes the adapted layers as a set, in another order every time; equal trainings shall make equal files."""
+def _settle_adapter(path: Path, job: Job) -> None:
+    """Equal trainings shall make equal files: PEFT writes a machine's path of the base, and the adapted layers in any order."""
     if path.is_file():
         config = json.loads(path.read_text(encoding="utf-8"))
-        config["target_modules"] = sorted(config["target_modules"])
+        config.update(base_model_name_or_path=job.base_name, target_modules=sorted(config["target_modules"]))
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

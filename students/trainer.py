@@ -24,6 +24,7 @@ class QuietTrainer(SFTTrainer):
         self.remove_callback(PrinterCallback)
         self.remove_callback(ProgressCallback)
         self.add_callback(Bar())
+        self.add_callback(LastPoint())
         self.add_callback(Marker())
 
     def _send_telemetry(self) -> None:
@@ -61,6 +62,15 @@ class Bar(TrainerCallback):
         """Close the bar."""
         if self.bar is not None:
             self.bar.close()
+
+
+class LastPoint(TrainerCallback):
+    """Logs the last step too, so that the loss curve ends where the training does."""
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Ask for a point at the end."""
+        if state.global_step >= state.max_steps:
+            control.should_log = True
 
 
 class Marker(TrainerCallback):

@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from data.errors import ParamsError
+from data.records import Lesson, Role
+from data.tables import write_table
+from data.tasks.lab_tokenizer import train_tokenizer
+from pipeline.distill import _body, distill
+from pipeline.support import paths
+from pipeline.support.params import Params, load
+from pipeline.support.stage import Statistics
+
+TRAINING = {"epochs": 1, "batch_rows": 4, "micro_batch_rows": 4, "max_length": 64, "max_overlong": 0.5, "precision": "fp32"}
+
+
+@pytest.fixture
+def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """The lab with a random model of one layer as its base, and a workspace of its own."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tokenizer, folder = train_tokenizer(documents=50), tmp_path / "base"
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 256}
+    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, **ends)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    monkeypatch.setenv("SHORTCOT_WORKSPACE", str(tmp_path / "workspace"))
+    values = load().model_dump(by_alias=True)
+    values["distill"] = {"base": {"path": str(folder)}, "training": TRAINING}
+    return Params.model_validate(values)
+
+
+def lessons(path: Path) -> Path:
+    texts = [f"<think>{n} + 1 = {n + 1}</think>{n + 1}" for n in range(8)] + ["<think>" + "1 + 1 = 2. " * 60 + "</think>2", "dropped"]
+    roles = [Role.POSITIVE] * 9 + [Role.DROPPED]
+    write_table(
+        path,
+        (
+            Lesson(student="long", problem_id="p", trace_id=f"t{n}", role=role, reason="test", question="What is it?", completion=text)
+            for n, (text, role) in enumerate(zip(texts, roles, strict=True))
+        ),
+    )
+    return path
+
+
+def test_a_student_is_trained_into_its_place_and_leaves_no_checkpoints(params: Params, tmp_path: Path) -> None:
+    output = tmp_path / "models/long/0"
+    finished = distill(params, lessons(tmp_path / "long.jsonl"), output, student="long", seed=0)
+    assert {"model.safetensors", "config.json", "tokenizer.json", "training.csv", "generation_config.json"} <= {
+        f.name for f in output.iterdir()
+    }
+    assert finished.trained.rows == 8
+    assert list(paths.checkpoints().iterdir()) == []
+    assert [f.name for f in output.parent.iterdir()] == ["0"]
+
+
+def test_rows_and_tokens_are_counted(params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lessons(paths.lessons_of("long"))
+    statistics = Statistics("distill")
+    _body(statistics, params, "long", 0)
+    assert (statistics.rows_in, statistics.rows_out) == (9, 8)
+    assert statistics.dropped == Counter({"longer than max_length": 1})
+    assert statistics.made_tokens > 8 * 10
+    assert paths.model_of("long", 0).is_dir()
+
+
+def test_an_unknown_student_is_refused(params: Params) -> None:
+    with pytest.raises(ParamsError, match="'nobody' is not in params"):
+        _body(Statistics("distill"), params, "nobody", 0)

@@ -1,0 +1,63 @@
+"""What the students' tests share: a random two-layer Llama with the lab's tokenizer, lessons, and jobs that train in a second."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.records import Lesson, Role
+from data.tables import write_table
+from data.tasks.lab_tokenizer import train_tokenizer
+from students.job import Job
+from students.settings import Training
+
+DEFAULTS = {"batch_rows": 8, "micro_batch_rows": 8, "epochs": 2, "learning_rate": 1e-2, "precision": "fp32", "save_every_steps": 2}
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Any:
+    return train_tokenizer(documents=200)
+
+
+def lesson_of(number: int, *, role: Role = Role.POSITIVE, completion: str | None = None) -> Lesson:
+    steps = " ".join(f"{number} + {i} = {number + i}." for i in range(1, 2 + number % 5))
+    text = completion if completion is not None else f"<think>{steps}</think>The answer is \\boxed{{{number}}}."
+    question = f"Tom has {number} apples. How many apples does Tom have?"
+    identity = {"student": "tiny", "problem_id": f"p{number}", "trace_id": f"t{number}"}
+    return Lesson(**identity, role=role, reason="test", question=question, completion=text)
+
+
+@pytest.fixture(scope="session")
+def make_lesson() -> Callable[..., Lesson]:
+    return lesson_of
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -> Path:
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("base")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2, "max_position_embeddings": 512}
+    tokens = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
+    config = LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=False, **sizes, **tokens)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def make_job(tmp_path: Path, base: Path) -> Callable[..., Job]:
+    """A job on the tiny model in its own work folder; keywords are settings of the training."""
+
+    def make(name: str = "work", *, rows: int = 24, seed: int = 0, **settings: Any) -> Job:
+        lessons = tmp_path / f"lessons-{rows}.jsonl"
+        write_table(lessons, (lesson_of(number) for number in range(rows)))
+        training = Training.model_validate({**DEFAULTS, **settings})
+        return Job(base=base, base_name="tiny/base", lessons=lessons, work=tmp_path / name, training=training, seed=seed)
+
+    return make

@@ -1,0 +1,101 @@
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from safetensors.torch import load_file
+
+from data.errors import PreflightError, StageError
+from students.checkpoints import last_complete
+from students.job import Job
+from students.launch import CONFIGS, _alone, _failure, command, environment, train
+
+PAIR = {"micro_batch_rows": 4, "launch": {"processes": 2, "strategy": "ddp"}}
+
+
+def losses(job):
+    with (job.model / "training.csv").open(newline="") as file:
+        return [float(point["loss"]) for point in csv.DictReader(file)]
+
+
+def test_a_job_is_the_same_after_it_was_written(make_job):
+    job = make_job(**PAIR)
+    assert Job.read(job.write()) == job
+    with pytest.raises(StageError, match="no description"):
+        Job.read(job.work / "nothing.json")
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "zero2", "zero3"])
+def test_every_strategy_has_its_files(make_job, strategy):
+    job = make_job(micro_batch_rows=2, launch={"processes": 2, "strategy": strategy})
+    line = command(job, Path("job.json"))
+    config = Path(line[line.index("--config_file") + 1])
+    assert config == CONFIGS / f"{strategy}.yaml"
+    settings = yaml.safe_load(config.read_text())
+    if strategy != "ddp":
+        assert Path(settings["deepspeed_config"]["deepspeed_config_file"]).is_file()
+    assert line[line.index("--num_processes") + 1] == "2"
+    assert line[-3:] == ["-m", "students.worker", "job.json"]
+    assert ("DS_ACCELERATOR" in environment(job)) == (strategy != "ddp")
+
+
+def test_a_worker_s_own_error_is_raised_again(make_job):
+    job = make_job()
+    job.work.mkdir()
+    assert "exit code -9" in str(_failure(job, -9))
+    (job.work / "failure-1.txt").write_text("PreflightError\ntrace t1: no end\n")
+    assert isinstance(_failure(job, 1), PreflightError)
+    (job.work / "failure-0.txt").write_text("RuntimeError\nout of memory\n")
+    assert str(_failure(job, 1)) == "a training process failed with RuntimeError: out of memory"
+
+
+def test_two_processes_never_train_the_same_student_at_once(make_job):
+    job = make_job()
+    job.work.mkdir()
+    with _alone(job.work), pytest.raises(StageError, match="another process"):
+        train(job)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("strategy", ["ddp", "zero2"])
+def test_two_processes_reach_the_loss_of_one(make_job, strategy):
+    one, two = make_job("one", epochs=4), make_job("two", epochs=4, micro_batch_rows=2, launch={"processes": 2, "strategy": strategy})
+    train(one)
+    train(two)
+    assert losses(two) == pytest.approx(losses(one), rel=1e-3)
+    first, second = load_file(one.model / "model.safetensors"), load_file(two.model / "model.safetensors")
+    assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+def test_an_error_in_the_workers_reaches_the_caller(make_job):
+    job = make_job(**PAIR, max_length=16)
+    with pytest.raises(StageError, match="max_length: 16"):
+        train(job)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_training_killed_by_the_system_goes_on_to_the_same_weights(make_job):
+    settings = {"epochs": 40, "save_every_steps": 5}
+    whole, killed = make_job("whole", **settings), make_job("killed", **settings)
+    train(whole)
+    worker = subprocess.Popen([sys.executable, "-m", "students.worker", str(killed.write())], start_new_session=True)
+    while last_complete(killed.work) is None:
+        assert worker.poll() is None
+        time.sleep(0.01)
+    os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()
+    assert not killed.model.exists()
+    assert 0 < train(killed).new_tokens < train(whole).trained.trained_tokens
+    assert (killed.model / "training.csv").read_text() == (whole.model / "training.csv").read_text()
+    first, second = load_file(whole.model / "model.safetensors"), load_file(killed.model / "model.safetensors")
+    assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)

@@ -1,0 +1,155 @@
+import copy
+import csv
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from data.chat import tokenizer_hash
+from data.errors import ParamsError, PreflightError
+from data.records import Lesson
+from data.tables import read_all
+from students import sft, trainer
+from students.launch import train
+from students.models import Devices, precision_of
+from students.objectives import sft_loss
+from students.rows import encode, training_order
+
+CPU = Devices(0, False)
+
+
+def curve(job):
+    with (job.model / sft.CURVE).open(newline="") as file:
+        return [{name: float(value) for name, value in point.items() if value} for point in csv.DictReader(file)]
+
+
+def weights(job, name="model.safetensors"):
+    return load_file(job.model / name)
+
+
+def same(first, second, tolerance=1e-5):
+    return first.keys() == second.keys() and all(torch.allclose(first[k], second[k], atol=tolerance) for k in first)
+
+
+def rows_of(job, tokenizer):
+    return encode(read_all(job.lessons, Lesson), tokenizer, job.training).rows
+
+
+def built(job, tokenizer):
+    return sft.trainer_for(job, rows_of(job, tokenizer), tokenizer, precision_of("fp32", CPU))
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+def kill_after(monkeypatch, steps):
+    def dies(self, args, state, control, **_):
+        if state.global_step == steps:
+            raise KilledError
+
+    monkeypatch.setattr(trainer.Bar, "on_step_end", dies)
+
+
+def test_training_learns_and_writes_a_folder_that_can_be_served(make_job, tokenizer):
+    job = make_job(rows=16, epochs=6)
+    trained, new_tokens = train(job)
+    points = curve(job)
+    assert points[-1]["loss"] < 0.8 * points[0]["loss"]
+    assert points[-1]["step"] == trained.steps == 12
+    assert new_tokens == trained.trained_tokens == 6 * sum(len(row.input_ids) for row in rows_of(job, tokenizer))
+    assert json.loads((job.model / "generation_config.json").read_text())["eos_token_id"] in (
+        tokenizer.eos_token_id,
+        [tokenizer.eos_token_id],
+    )
+    assert tokenizer_hash(AutoTokenizer.from_pretrained(job.model)) == tokenizer_hash(AutoTokenizer.from_pretrained(job.base))
+    AutoModelForCausalLM.from_pretrained(job.model)
+    texts = [file.read_text() for file in job.model.iterdir() if file.suffix in (".json", ".csv", ".jinja")]
+    assert not any(str(job.base) in text or str(job.work) in text for text in texts)
+    assert {file.suffix for file in job.model.iterdir()} == {".json", ".csv", ".jinja", ".safetensors"}
+    assert train(job).new_tokens == 0
+
+
+def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divided(make_job, tokenizer):
+    jobs = [make_job(f"micro-{micro}", epochs=1, micro_batch_rows=micro, save_every_steps=1) for micro in (8, 2, 1)]
+    for job in jobs:
+        train(job)
+    whole, *divided = map(curve, jobs)
+    rows = rows_of(jobs[0], tokenizer)
+    first = [rows[i] for i in training_order([len(row.input_ids) for row in rows], jobs[0].training, seed=0)[:8]]
+    assert len({len(row.input_ids) for row in first}) > 1
+    batch = built(make_job("probe"), tokenizer).data_collator([{"input_ids": row.input_ids, "labels": row.labels} for row in first])
+    with torch.no_grad():
+        logits_BTV = AutoModelForCausalLM.from_pretrained(jobs[0].base)(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
+    assert whole[0]["loss"] == pytest.approx(sft_loss(logits_BTV, batch["labels"]).item(), rel=1e-5)
+    for job, points in zip(jobs[1:], divided, strict=True):
+        assert [p["loss"] for p in points] == pytest.approx([p["loss"] for p in whole], rel=1e-4)
+        assert [p["grad_norm"] for p in points] == pytest.approx([p["grad_norm"] for p in whole], rel=1e-3)
+        assert same(weights(job), weights(jobs[0]), 1e-4)
+
+
+def test_equal_trainings_write_equal_files_and_another_seed_does_not(make_job):
+    jobs = [make_job("one"), make_job("two"), make_job("three", seed=1)]
+    for job in jobs:
+        train(job)
+    files = [{file.name: file.read_bytes() for file in job.model.iterdir()} for job in jobs]
+    assert files[0] == files[1]
+    assert files[0]["model.safetensors"] != files[2]["model.safetensors"]
+
+
+def test_a_killed_training_goes_on_to_the_same_adapter_and_curve(make_job, monkeypatch):
+    settings = {"adapter": "lora", "lora_rank": 4, "lora_dropout": 0.2, "epochs": 2}
+    whole, killed = make_job("whole", **settings), make_job("killed", **settings)
+    train(whole)
+    with monkeypatch.context() as patched:
+        kill_after(patched, 5)
+        with pytest.raises(KilledError):
+            train(killed)
+    half_saved = killed.work / "checkpoint-5"
+    shutil.copytree(killed.work / "checkpoint-4", half_saved)
+    (half_saved / "complete").unlink()
+    finished = train(killed)
+    assert finished.new_tokens == round(finished.trained.trained_tokens * 2 / 6)
+    assert (killed.model / sft.CURVE).read_text() == (whole.model / sft.CURVE).read_text()
+    assert same(weights(killed, "adapter_model.safetensors"), weights(whole, "adapter_model.safetensors"), 1e-7)
+    config = json.loads((whole.model / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "tiny/base"
+    assert config["target_modules"] == sorted(config["target_modules"])
+
+
+def test_the_end_token_is_learnt_even_where_it_is_the_pad_token(make_job, tokenizer):
+    one = copy.deepcopy(tokenizer)
+    one.pad_token = one.eos_token
+    job = make_job()
+    rows = rows_of(job, one)
+    collate = built(job, one).data_collator
+    labels_BT = collate([{"input_ids": row.input_ids, "labels": row.labels} for row in rows])["labels"]
+    assert (labels_BT == one.eos_token_id).sum() == len(rows)
+
+
+def test_a_generation_config_that_could_not_be_saved_is_refused_before_training(make_job, tmp_path, tokenizer):
+    job = make_job()
+    contradictory = tmp_path / "contradictory"
+    shutil.copytree(job.base, contradictory)
+    (contradictory / "generation_config.json").write_text(json.dumps({"do_sample": False, "temperature": 0.5}))
+    with pytest.raises(PreflightError, match="generation_config"):
+        train(job.model_copy(update={"base": contradictory}))
+
+
+def test_nothing_is_loaded_for_settings_that_do_not_go_together(make_job):
+    with pytest.raises(ParamsError, match="nf4"):
+        train(make_job(quantization="nf4"))
+
+
+@pytest.mark.slow
+def test_adapters_learn_on_nf4_weights_without_a_gpu(make_job):
+    job = make_job(adapter="lora", quantization="nf4", lora_rank=4, epochs=4)
+    train(job)
+    points = curve(job)
+    assert points[-1]["loss"] < points[0]["loss"]
+    adapter = weights(job, "adapter_model.safetensors")
+    assert {tensor.dtype for tensor in adapter.values()} == {torch.float32}
+    assert all(tensor.any() for tensor in adapter.values())

@@ -27,9 +27,13 @@ def hashes(root: Path) -> dict[str, str]:
     return {stage: sources.closure_hash(f"pipeline.{stage}") for stage in STAGES}
 
 
-def changed_by(root: Path, edit: dict[str, tuple[str, str]]) -> set[str]:
-    """Stages whose hash changes when `edit` (file → old text, new text) is made."""
-    before = hashes(root)
+@pytest.fixture(scope="module")
+def before():
+    return hashes(ROOT)
+
+
+def changed_by(edit: dict[str, tuple[str, str]], root: Path, before: dict[str, str]) -> set[str]:
+    """Stages whose hash changes when `edit` (file → old text, new text) is made in the copy at `root`."""
     for file, (old, new) in edit.items():
         text = (root / file).read_text()
         assert old in text
@@ -38,23 +42,24 @@ def changed_by(root: Path, edit: dict[str, tuple[str, str]]) -> set[str]:
     return {stage for stage in STAGES if before[stage] != after[stage]}
 
 
-def test_docstrings_comments_and_positions_change_no_hash(copy):
+def test_docstrings_comments_and_positions_change_no_hash(copy, before):
     edits = {
         "data/records.py": ('"""A question with its gold answer."""', '"""Another\n    docstring."""\n    # and a comment'),
         "pipeline/support/stage.py": ("import sys\n", "\n\n# moved\nimport sys\n"),
     }
-    assert changed_by(copy, edits) == set()
+    assert changed_by(edits, copy, before) == set()
 
 
-def test_a_change_of_behaviour_in_records_reaches_every_stage_that_imports_it(copy):
-    importing = {stage for stage in STAGES if "data.records" in Sources(copy).closure(f"pipeline.{stage}")}
+def test_a_change_of_behaviour_in_records_reaches_every_stage_that_imports_it(copy, before):
+    sources = Sources(copy)
+    importing = {stage for stage in STAGES if "data.records" in sources.closure(f"pipeline.{stage}")}
     assert {"prepare", "sample", "verify", "report"} <= importing
-    assert changed_by(copy, {"data/records.py": ("[:16]", "[:18]")}) == importing
+    assert changed_by({"data/records.py": ("[:16]", "[:18]")}, copy, before) == importing
 
 
-def test_an_edit_in_one_compressor_changes_shorten_alone(copy):
+def test_an_edit_in_one_compressor_changes_shorten_alone(copy, before):
     first_line = "from __future__ import annotations"
-    assert changed_by(copy, {"teachers/compressors/truncated.py": (first_line, f"{first_line}\nADDED = 1")}) == {"shorten"}
+    assert changed_by({"teachers/compressors/truncated.py": (first_line, f"{first_line}\nADDED = 1")}, copy, before) == {"shorten"}
 
 
 def write(root: Path, files: dict[str, str]) -> Sources:

@@ -11,7 +11,6 @@ from random import Random
 
 from data.tasks.lab import ITEMS, MAX_VALUE, NAMES, TIMES, VERBS, Fact, Given, LabProblem, Link, Op, generate, state
 
-
 WORDS = (
     *NAMES,
     *ITEMS,
@@ -108,8 +107,8 @@ def _relation(link: Link) -> str:
 
 
 def _slip(result: int, rng: Random) -> int:
-    """A near miss of `result`, never negative and never `result`."""
-    return rng.choice([wrong for delta in (-10, -2, -1, 1, 2, 10) if 0 <= (wrong := result + delta)])
+    """A near miss of `result`: never `result`, and negative only where `result` is (after an earlier slip)."""
+    return rng.choice([result + delta for delta in (-10, -2, -1, 1, 2, 10) if result + delta >= min(0, result)])
 
 
 def _check(step: Step) -> str:

@@ -102,3 +102,10 @@ def test_skills_hold_no_chain(skill):
 
 def test_the_final_statement_boxes_the_number():
     assert final_statement(-3) == "The answer is \\boxed{-3}."
+
+
+@for_all(st.integers(0, 10_000))
+def test_a_slip_after_a_slip_is_still_a_near_miss(seed: int):
+    problem = first(1, seed=seed, min_steps=4)[0]
+    _, short, answer = draw(problem, Random(seed), Habits(slip=1, caught=0))
+    assert short.endswith(f"= {answer}.")

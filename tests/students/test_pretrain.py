@@ -49,7 +49,7 @@ def test_the_rate_warms_up_and_ends_at_zero():
     assert max(rates) == 1.0 and rates[-1] == 0.0 and all(0 <= r <= 1 for r in rates)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for the end of the process."""
 
 
@@ -59,10 +59,10 @@ def test_a_killed_run_ends_with_the_same_weights(tmp_path: Path):
 
     def kill(done: float, rng: Random) -> Document:
         if done > 0.5:
-            raise Killed
+            raise KilledError
         return counting(done, rng)
 
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         pretrain(tiny_model(), kill, SETTINGS, checkpoint=tmp_path / "b.pt", report=lambda step, loss: None)
     resumed = tiny_model()
     pretrain(resumed, counting, SETTINGS, checkpoint=tmp_path / "b.pt", report=lambda step, loss: None)

@@ -96,7 +96,7 @@ def lessons_from(params: Params, problems: list[Problem]) -> tuple[list[Trace], 
 
 
 def test_problems_become_lessons(teacher: Path, script: Path, problems: list[Problem]) -> None:
-    params = params_of(teacher, script)
+    params = params_of(teacher, script, right_share=0.9)
     long, short, rechecks, lessons = lessons_from(params, problems)
     training = {problem.id for problem in problems if problem.split is Split.TRAIN}
     assert {trace.problem_id for trace in long} == training

@@ -70,6 +70,7 @@ mlflow: $(STAMP) ## the runs in a browser, on loopback
 
 lab-models: $(STAMP) ## rebuild the lab's two models from their seeds (hours)
 	@$(COMMAND).lab_models teacher student
+	@$(COMMAND).lab_cards
 
 gsm8k-models: $(STAMP) ## fetch and convert the models of configs/gsm8k-cpu.yaml, pinned by hash
 	@$(COMMAND).fetch_models

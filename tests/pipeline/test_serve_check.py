@@ -67,17 +67,21 @@ def overfitted(folder: Path, problems: list[Problem]) -> Path:
     tokens = {"bos_token_id": None, "eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), tie_word_embeddings=False, **sizes, **tokens))
     rows = [(prompt_ids(tokenizer, p.question), completion_ids(tokenizer, TEXTS[int(p.reference.value)])) for p in problems]
-    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(150):
-        for prompt, completion in rows:
-            input_BT = torch.tensor([prompt + completion])
-            labels_BT = torch.tensor([[-100] * len(prompt) + completion])
-            loss = model(input_ids=input_BT, labels=labels_BT).loss
-            loss.backward()
-            optimizer.step()
-            optimizer.zero_grad()
-        if loss.item() < 1e-3:
+    width = max(len(prompt) + len(completion) for prompt, completion in rows)
+    input_BT, labels_BT = torch.full((len(rows), width), tokenizer.pad_token_id), torch.full((len(rows), width), -100)
+    for row, (prompt, completion) in enumerate(rows):
+        end = len(prompt) + len(completion)
+        input_BT[row, :end] = torch.tensor(prompt + completion)
+        labels_BT[row, len(prompt) : end] = torch.tensor(completion)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(300):
+        loss = model(input_ids=input_BT, labels=labels_BT).loss
+        if loss.item() < 2e-3:
             break
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert loss.item() < 0.05, "the texts were not learnt"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

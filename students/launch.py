@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 from data import errors
 from data.errors import StageError
+from students import sft, worker
 from students.checkpoints import last_complete, remove_incomplete, step_of
 from students.job import Job, Trained
 from students.models import check_capabilities, devices
 
 CONFIGS = Path("configs/accelerate")
-FAILURES = "failure-*.txt"
+FAILURES = f"{worker.FAILURE}-*.txt"
 
 
 class Finished(NamedTuple):
@@ -50,8 +51,6 @@ def train(job: Job) -> Finished:
 def _started(job: Job, lock: int) -> Trained:
     if job.training.launch.strategy != "single":
         return _in_processes(job, lock)
-    from students import sft
-
     return sft.train(job)
 
 
@@ -77,7 +76,7 @@ def command(job: Job, description: Path) -> list[str]:
         *("--num_processes", str(launch.processes)),
         *("--num_cpu_threads_per_process", str(threads)),
         *("--main_process_port", "0"),
-        *("-m", "students.worker", str(description)),
+        *("-m", worker.__name__, str(description)),
     ]
 
 

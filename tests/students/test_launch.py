@@ -83,7 +83,7 @@ def test_an_error_in_the_workers_reaches_the_caller(make_job):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1500)
 def test_a_training_killed_by_the_system_goes_on_to_the_same_weights(make_job):
     settings = {"epochs": 40, "save_every_steps": 5}
     whole, killed = make_job("whole", **settings), make_job("killed", **settings)

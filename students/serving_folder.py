@@ -13,6 +13,7 @@ from data.errors import PreflightError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+READABLE = 0o644
 NEEDED = ("config.json", "tokenizer.json", "tokenizer_config.json")
 
 
@@ -29,6 +30,8 @@ def finish(folder: Path, *, base: Path) -> None:
         raise PreflightError(f"{folder}: no chat template; servers could not build the prompts that the student was trained on")
     _write_generation_config(folder, before, base)
     _make_tags_plain(folder)
+    for weights in folder.glob("*.safetensors"):
+        weights.chmod(READABLE)  # they are written for their owner alone, and a server is often another user
     _check_tags(before, AutoTokenizer.from_pretrained(folder), folder)
 
 

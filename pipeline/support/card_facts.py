@@ -9,7 +9,7 @@ from pathlib import Path
 
 from data.metrics.choose import Choice
 from data.records import Problem
-from pipeline.support.params import BASE, FileSource, HubSource, ModelSource, Params, training_of
+from pipeline.support.params import BASE, FileSource, HubSource, LabSource, ModelSource, Params, training_of
 from students.card import CardFacts, Interval, Measured, Serving, Source, Training
 from teachers.serve_check import Bounds, ServeReport
 from teachers.serving import ServeSettings, serve_arguments
@@ -62,11 +62,12 @@ def _model(source: ModelSource) -> Source:
 def _data(params: Params) -> Source:
     """The problems by a name that means something elsewhere; no path of this machine."""
     source, own = params.prepare.source, params.handoff.data
+    licence = own.licence or ("MIT" if isinstance(source, LabSource) else "as its source states")
     if isinstance(source, HubSource):
-        return Source(source.name, source.revision, own.licence)
+        return Source(source.name, source.revision, licence)
     if isinstance(source, FileSource):
-        return Source(own.name or Path(source.train).parent.name, None, own.licence)
-    return Source(own.name or "problems of the lab's generator", None, own.licence)
+        return Source(own.name or Path(source.train).parent.name or params.prepare.task, None, licence)
+    return Source(own.name or "problems of the lab's generator", None, licence)
 
 
 def _relative(path: str) -> str:

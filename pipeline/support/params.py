@@ -217,7 +217,8 @@ class DataCredit(Section):
 
     name: str | None = None
     """Null: the hub name, or the folder of the files."""
-    licence: str = "as its source states"
+    licence: str | None = None
+    """Null: MIT for the lab's own problems, else "as its source states"."""
 
 
 class Handoff(Section):

@@ -75,3 +75,12 @@ def test_files_are_named_by_the_params_and_absolute_paths_lose_their_folders() -
     facts = card_facts(moved, choice(), METRICS, problems(), serving)
     assert facts.data == Source("gsm8k", None, "MIT")
     assert facts.base == Source("base", None, "Apache-2.0")
+
+
+def test_the_lab_is_ours_and_files_beside_params_go_by_their_task() -> None:
+    serving = serving_facts(SETTINGS, Bounds(True, 0.05), ServeReport(1, 1, 1, 0.0), instruction=None, max_tokens=320)
+    lab, gsm8k = load(Path("params.yaml")), load(Path("configs/gsm8k-cpu.yaml"))
+    assert card_facts(lab, choice(), METRICS, problems(), serving).data == Source("problems of the lab's generator", None, "MIT")
+    source = gsm8k.prepare.source.model_copy(update={"train": "train.jsonl"})
+    bare = gsm8k.model_copy(update={"prepare": gsm8k.prepare.model_copy(update={"source": source}), "handoff": lab.handoff})
+    assert card_facts(bare, choice(), METRICS, problems(), serving).data == Source("gsm8k", None, "as its source states")

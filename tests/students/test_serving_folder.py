@@ -58,6 +58,12 @@ def test_decoding_keeps_the_think_tags_and_tokens_stay_the_same(base: Path, fold
     assert after.eos_token not in said
 
 
+def test_weights_can_be_read_by_the_user_of_a_server(base: Path, folder: Path) -> None:
+    (folder / "model.safetensors").chmod(0o600)
+    finish(folder, base=base)
+    assert (folder / "model.safetensors").stat().st_mode & 0o777 == 0o644
+
+
 def test_finishing_twice_changes_nothing(base: Path, folder: Path) -> None:
     finish(folder, base=base)
     once = {file.name: file.read_bytes() for file in folder.iterdir()}

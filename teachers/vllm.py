@@ -16,6 +16,7 @@ from data.errors import EngineError
 from data.records import Status
 from teachers.decoding import FINISHED, Decoder
 from teachers.engine import Completion, EngineSpec, ModelRef, Request
+from teachers.guard import EngineGuard
 from teachers.identity import adapter_hash, model_hash, resolve_dtype
 from teachers.proof import WRITTEN_TOKENS, Written, check_weights, proof_prompts
 from teachers.vllm_start import adapter_rank, model_config, start_vllm
@@ -31,13 +32,18 @@ class VllmEngine:
     def __init__(self, spec: EngineSpec) -> None:
         self._spec, self._dtype = spec, resolve_dtype(spec)
         self._engine: Any = None
+        self._guard: EngineGuard | None = None
         self._folder = spec.model.folder
         self._loaded = ""
         self._lora: Any = None
         self._lora_rank = 0
         self._lora_ids = count(1)
         self._request_ids = count()
-        self.use(spec.model)
+        try:
+            self.use(spec.model)
+        except BaseException:
+            self._stop()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -126,7 +132,9 @@ class VllmEngine:
 
     def _restart(self, folder: Path, *, lora_rank: int) -> None:
         self._stop()
+        self._guard = EngineGuard()
         self._engine = start_vllm(self._spec, folder, lora_rank=lora_rank)
+        self._guard.settled()
         self._lora_rank = lora_rank
 
     def _can_swap(self, folder: Path) -> bool:
@@ -168,8 +176,11 @@ class VllmEngine:
 
     def _stop(self) -> None:
         engine, self._engine = self._engine, None
+        guard, self._guard = self._guard, None
         if engine is not None:
             engine.engine_core.shutdown()
+        if guard is not None:
+            guard.close()
 
 
 def _shape(config: Any) -> dict[str, Any]:

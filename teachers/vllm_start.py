@@ -93,6 +93,9 @@ def _arguments(spec: EngineSpec, folder: Path, lora_rank: int) -> dict[str, Any]
         arguments |= {"enable_lora": True, "max_lora_rank": min(allowed for allowed in LORA_RANKS if allowed >= lora_rank)}
     if current_platform.is_cpu():
         arguments |= {"enforce_eager": True, "kv_cache_memory_bytes": _cpu_cache_bytes(spec, folder)}
+        # Every draw has its own seed, and vLLM 0.31 on a CPU dies where it reads a seeded request's prompt in several steps
+        # ("CPU Generator does not use offset").
+        arguments |= {"enable_chunked_prefill": False}
     return arguments | dict(spec.arguments)
 
 

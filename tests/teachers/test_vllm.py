@@ -18,7 +18,9 @@ GREEDY, CHANCE = SamplingSettings(0.0, 1.0, 12), SamplingSettings(1.0, 0.95, 60)
 
 
 def spec(folder: Path, kind: str = "vllm") -> EngineSpec:
-    return EngineSpec(kind, ModelRef(folder), dtype="float32", batch=16, max_model_length=256)
+    # So few tokens in one step that a batch of prompts needs several.
+    arguments = {"max_num_batched_tokens": 256} if kind == "vllm" else {}
+    return EngineSpec(kind, ModelRef(folder), dtype="float32", batch=16, max_model_length=256, arguments=arguments)
 
 
 def requests(count: int, settings: SamplingSettings) -> list[Request]:

@@ -13,7 +13,12 @@ ROOT = Path(__file__).parents[2]
 
 def settings(**plan_values) -> Params:
     values = yaml.safe_load((ROOT / "configs/lab-small.yaml").read_text())
-    return Params.model_validate({**values, "plan": plan_values})
+    values["prepare"] |= {"train": 60, "validation": 20, "test": 60}
+    values["sample"] |= {"draws": 4, "sampling": {"max_tokens": 320}}
+    values["evaluate"] |= {"draws": 2, "draw_problems": 20}
+    values["distill"]["training"] = {"epochs": 1}
+    values["students"] = {name: {"from": "base", "lessons": {"teacher": 1}} for name in ("long", "other", "third")}
+    return Params.model_validate({**values, "handoff": {"problems": 20}, "plan": plan_values})
 
 
 def by_stage(params: Params, runs=()):

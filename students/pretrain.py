@@ -157,7 +157,8 @@ def _compiled(model: PreTrainedModel) -> Callable[..., object]:
     import torch._dynamo
 
     torch._dynamo.config.recompile_limit = 64
-    return torch.compile(model, dynamic=False)
+    compiled: Callable[..., object] = torch.compile(model, dynamic=False)
+    return compiled
 
 
 def _step(
@@ -180,7 +181,7 @@ def _step(
         torch.nn.utils.clip_grad_norm_([p for g in optimizer.param_groups for p in g["params"]], 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-    return loss.item()
+    return float(loss.item())
 
 
 def _save(path: Path, model: PreTrainedModel, optimizers: list[torch.optim.Optimizer], step: int) -> None:

@@ -106,7 +106,7 @@ def arguments_of(job: Job, rows: int, precision: Precision) -> SFTConfig:
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
         # Windows of the loss curve end where checkpoints do, so a resumed curve has the same points.
-        logging_steps=math.gcd(LOG_EVERY_STEPS, training.save_every_steps),
+        logging_steps=min(math.gcd(LOG_EVERY_STEPS, training.save_every_steps), steps),
         logging_first_step=True,
         logging_nan_inf_filter=False,
         save_steps=training.save_every_steps,

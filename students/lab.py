@@ -8,8 +8,8 @@ from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING
 
-from data.chat import completion_ids, prompt_ids
-from data.tasks.lab_text import Habits, arithmetic, attempt, copy, given, recall, retell
+from data.chat import completion_ids, prompt_ids, text_ids
+from data.tasks.lab_text import Habits, arithmetic, attempt, conclusion, copy, given, recall, retell
 from data.tasks.lab_tokenizer import save_tokenizer
 from students.pretrain import Document, DocumentStream, PretrainSettings, pretrain
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 HEAD_WIDTH = 32
 """The smallest that vLLM's CPU attention knows."""
-Text = tuple[str, str]
-"""A question and what is written in answer to it."""
+Text = tuple[str, ...]
+"""A question and what is written in answer to it; between them, where there is one, a beginning of the answer that is given."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,17 @@ class Recipe:
 
 
 def teacher_text(done: float, rng: Random) -> Text:
-    """Copying first, then skills with chains of one step, then chains of two and of four steps; some skills to the end."""
+    """Copying first, then skills with chains of one step, then chains of two and of four steps.
+
+    Some skills to the end, and conclusions from short thinking, which re-verification asks for.
+    """
     if done < 0.06:
         return rng.choice((copy, copy, copy, arithmetic))(rng)
     skills = 0.7 if done < 0.2 else 0.15 if done < 0.6 else 0.05
     if rng.random() < skills:
         return rng.choice((retell, recall, recall, arithmetic, arithmetic))(rng)
+    if rng.random() < 0.1:
+        return conclusion(rng)
     longest = 1 if done < 0.2 else 2 if done < 0.35 else 4
     return attempt(rng, max_steps=rng.randint(1, longest), habits=Habits())
 
@@ -61,7 +66,7 @@ RECIPES = {
         layers=6,
         width=128,
         inner_width=384,
-        tokens=9_000_000,
+        tokens=12_000_000,
         batch_tokens=4096,
         muon_learning_rate=0.01,
         adam_learning_rate=2e-3,
@@ -71,7 +76,7 @@ RECIPES = {
         layers=4,
         width=128,
         inner_width=384,
-        tokens=4_000_000,
+        tokens=10_000_000,
         batch_tokens=2048,
         muon_learning_rate=0.02,
         adam_learning_rate=3e-3,
@@ -115,8 +120,9 @@ def document_stream(recipe: Recipe, tokenizer: PreTrainedTokenizerBase) -> Docum
     """The recipe's texts as token ids in the chat format."""
 
     def stream(done: float, rng: Random) -> Document:
-        question, answer = recipe.curriculum(done, rng)
-        return Document(prompt_ids(tokenizer, question), completion_ids(tokenizer, answer))
+        question, *beginning, answer = recipe.curriculum(done, rng)
+        prompt = [*prompt_ids(tokenizer, question), *text_ids(tokenizer, "".join(beginning))]
+        return Document(prompt, completion_ids(tokenizer, answer), only_given=bool(beginning))
 
     return stream
 

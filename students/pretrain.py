@@ -25,10 +25,11 @@ IGNORED = -100
 
 
 class Document(NamedTuple):
-    """Token ids of a prompt and of the completion that is learnt."""
+    """Token ids of a prompt and of the completion that is learnt; a prompt that is `only_given` is not learnt at all."""
 
     prompt: list[int]
     completion: list[int]
+    only_given: bool = False
 
 
 class Batch(NamedTuple):
@@ -106,7 +107,7 @@ def _collate(documents: list[Document], settings: PretrainSettings, pad_id: int)
         last, start = len(ids) - 1, len(document.prompt) - 1
         input_BT[row, : last + 1] = ids
         labels_BT[row, :last] = ids[1:]
-        weights_BT[row, :start] = settings.prompt_weight
+        weights_BT[row, :start] = 0.0 if document.only_given else settings.prompt_weight
         weights_BT[row, start:last] = 1.0
     return Batch(input_BT, labels_BT, weights_BT)
 

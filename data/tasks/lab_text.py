@@ -78,13 +78,8 @@ def draw(problem: LabProblem, rng: Random, habits: Habits) -> tuple[str, str, in
 def _plan(problem: LabProblem) -> str:
     links = problem.links[::-1]
     asked = links[0].name if links else problem.given.name
-    return " ".join(
-        [
-            f"We want {asked}.",
-            *(f"{k.name} comes from {k.source}, so we need {k.source}." for k in links),
-            f"{problem.given.name} is given.",
-        ]
-    )
+    needed = [f"{link.name} has {_relation(link)}, so we need {link.source}." for link in links]
+    return " ".join([f"We want {asked}.", *needed, f"{problem.given.name} is given."])
 
 
 def _work(link: Link, left: int, rng: Random, habits: Habits) -> tuple[str, Step]:
@@ -129,8 +124,8 @@ def solution(problem: LabProblem, steps: list[Step]) -> str:
 
 
 def lookup(fact: Fact) -> str:
-    """A fact in the notation of the short solution."""
-    return f"{fact.name} = {fact.value}" if isinstance(fact, Given) else f"{fact.name} = {fact.source} {fact.op} {fact.amount}"
+    """A fact in the notation of the short solution, in the order of its sentence: a tiny model copies better than it turns around."""
+    return f"{fact.name}: {fact.value}" if isinstance(fact, Given) else f"{fact.name}: {_relation(fact)}"
 
 
 def copy(rng: Random) -> tuple[str, str]:
@@ -185,6 +180,17 @@ def given(rng: Random) -> tuple[str, str]:
 
 def attempt(rng: Random, *, max_steps: int, habits: Habits) -> tuple[str, str]:
     """What the teacher learns: a whole problem, long thinking, the short solution and the final statement."""
-    problem = next(generate("train", seed=rng.getrandbits(48), min_steps=max(1, max_steps - 1), max_steps=max_steps))
+    problem = _problem(rng, max_steps)
     thinking, short, answer = draw(problem, rng, habits)
     return problem.question, f"<think>{thinking}</think>{short} {final_statement(answer)}"
+
+
+def conclusion(rng: Random) -> tuple[str, str, str]:
+    """What lets the teacher go on from a short thinking: a problem, a short thinking that is given, and the final statement."""
+    problem = _problem(rng, rng.randint(1, 4))
+    _, short, answer = draw(problem, rng, Habits(slip=0))
+    return problem.question, f"<think>{short}</think>", final_statement(answer)
+
+
+def _problem(rng: Random, max_steps: int) -> LabProblem:
+    return next(generate("train", seed=rng.getrandbits(48), min_steps=max(1, max_steps - 1), max_steps=max_steps))

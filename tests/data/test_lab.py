@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data.chat import split
 from data.tasks.lab import MAX_STEPS, MAX_VALUE, SPLIT_BUCKETS, Given, LabProblem, Link, Op, generate, split_of
-from data.tasks.lab_text import Habits, arithmetic, attempt, draw, final_statement, given, recall
+from data.tasks.lab_text import Habits, arithmetic, attempt, conclusion, draw, final_statement, given, recall
 
 FORMULA = re.compile(r"(\d+) ([-+*]) (\d+) = (\d+)")
 
@@ -109,3 +109,11 @@ def test_a_slip_after_a_slip_is_still_a_near_miss(seed: int):
     problem = first(1, seed=seed, min_steps=4)[0]
     _, short, answer = draw(problem, Random(seed), Habits(slip=1, caught=0))
     assert short.endswith(f"= {answer}.")
+
+
+def test_a_conclusion_follows_from_the_thinking_that_is_given():
+    for seed in range(30):
+        _, beginning, statement = conclusion(Random(seed))
+        thinking, answer, closed = split(beginning)
+        assert closed and not answer
+        assert statement == final_statement(int(FORMULA.findall(thinking)[-1][3]))

@@ -103,3 +103,14 @@ def test_muon_updates_equal_shapes_together_as_one_by_one():
         Muon([q], lr=0.1).step()
     for p, q in zip(together, apart, strict=True):
         torch.testing.assert_close(p, q)
+
+
+def test_a_prompt_that_is_only_given_is_not_learnt():
+    def stream(done: float, rng: Random) -> Document:
+        return counting(done, rng)._replace(only_given=True)
+
+    batch = next(batches(stream, SETTINGS, pad_id=0, first_step=0))
+    learnt = (batch.weights_BT > 0).sum(dim=1)
+    assert torch.equal(learnt, (batch.labels_BT != IGNORED).sum(dim=1))  # prompts of one token: every label is of the completion
+    longer = next(batches(lambda d, r: Document([5, 6, 7], [8, 2], only_given=True), SETTINGS, pad_id=0, first_step=0))
+    assert ((longer.weights_BT > 0).sum(dim=1) == 2).all()

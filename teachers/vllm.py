@@ -23,7 +23,6 @@ from teachers.vllm_start import adapter_rank, model_config, start_vllm
 
 PROVABLE_BYTES = 4 << 30
 """Weights up to this size (a billion parameters in float32) are loaded into transformers for a proof."""
-LIVENESS_SECONDS = 1.0
 _COSMETIC = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
 
 
@@ -115,19 +114,9 @@ class VllmEngine:
     def _step(self) -> list[Any]:
         """The requests that ended in the next step of the engine."""
         try:
-            self._await_output()
             return [output for output in self._engine.step() if output.finished]
         except Exception as error:  # the engine process's boundary: whatever killed it, this engine is gone
             raise EngineError(f"the vLLM engine process died: {type(error).__name__}: {error}") from error
-
-    def _await_output(self) -> None:
-        """Wait for the engine to say something; vLLM itself would wait for a killed engine process (out of memory, say) for ever."""
-        client = self._engine.engine_core
-        while client.outputs_queue.empty():
-            client.ensure_alive()
-            with client.outputs_queue.not_empty:
-                if not client.outputs_queue.queue:
-                    client.outputs_queue.not_empty.wait(LIVENESS_SECONDS)
 
     def _completion(self, request: Request, output: Any) -> Completion:
         token_ids = tuple(output.token_ids)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 OPEN, CLOSE = "<think>", "</think>"
+AFTER_CLOSE = re.compile(f"(?<={CLOSE})")
 ANSWER_OF_SECTIONS = re.compile(
     r"\A\s*(?:#+\s*|\*\*)?Working:?(?:\*\*)?:?\s*\n(?P<thinking>.*?)"
     r"\n\s*(?:#+\s*|\*\*)?Short solution:?(?:\*\*)?:?\s*\n(?P<answer>.*)\Z",
@@ -97,8 +98,14 @@ def completion_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Token ids of `text` alone, no special tokens added."""
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    """Token ids of `text` alone, no special tokens added.
+
+    A closing think tag ends a token even where the tokenizer does not know it: otherwise `>The` could be one token, and a model that
+    goes on after a given thinking would see other tokens than it was trained on.
+    """
+    known = tokenizer.convert_tokens_to_ids(CLOSE) not in (None, tokenizer.unk_token_id)
+    pieces = [text] if known else AFTER_CLOSE.split(text)
+    return [token for piece in pieces if piece for token in tokenizer(piece, add_special_tokens=False)["input_ids"]]
 
 
 def end_id(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -1,0 +1,28 @@
+"""The chat format under a tokenizer that does not know the think tags."""
+
+import pytest
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+from data.chat import Format, begin_answer, join, text_ids
+
+THINKING, ANSWER = "2 + 3 = 5.", "The answer is 5."
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    """A byte-level BPE that, like Qwen2.5's, lets a word begin with a sign, and has learnt `>The` as one token."""
+    core = Tokenizer(models.BPE())
+    words = pre_tokenizers.Split(Regex(r"[^\p{L}\p{N}]?\p{L}+|\p{N}|[^\s\p{L}\p{N}]+|\s+"), "isolated")
+    core.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    core.train_from_iterator(["<b>The</b>The"] * 50, trainer)
+    return PreTrainedTokenizerFast(tokenizer_object=core)
+
+
+def test_going_on_after_a_thinking_continues_the_tokens_of_training(tokenizer):
+    assert len(tokenizer(">The")["input_ids"]) == 1
+    whole = text_ids(tokenizer, join(THINKING, ANSWER))
+    assert whole == text_ids(tokenizer, begin_answer(THINKING, Format.THINK)) + text_ids(tokenizer, ANSWER)
+    assert tokenizer.decode(whole) == join(THINKING, ANSWER)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 OPEN, CLOSE = "<think>", "</think>"
+QUESTION = "{question}"
 AFTER_CLOSE = re.compile(f"(?<={CLOSE})")
 ANSWER_OF_SECTIONS = re.compile(
     r"\A\s*(?:#+\s*|\*\*)?Working:?(?:\*\*)?:?\s*\n(?P<thinking>.*?)"
@@ -79,7 +80,13 @@ def begin_answer(thinking: str, written: Format) -> str:
 
 
 def messages(question: str, instruction: str | None = None) -> list[dict[str, str]]:
-    """The conversation that asks a question; `instruction` becomes the system message."""
+    """The conversation that asks a question.
+
+    An `instruction` is the system message; one that holds `{question}` is the user's message around the question, which small models
+    follow better.
+    """
+    if instruction and QUESTION in instruction:
+        return [{"role": "user", "content": instruction.replace(QUESTION, question)}]
     system = [{"role": "system", "content": instruction}] if instruction else []
     return [*system, {"role": "user", "content": question}]
 
@@ -89,7 +96,7 @@ def prompt_ids(tokenizer: PreTrainedTokenizerBase, question: str, instruction: s
     if not tokenizer.chat_template:
         raise TextFormatError(f"{tokenizer.name_or_path}: the tokenizer has no chat template; add chat_template.jinja to the model folder")
     rendered = tokenizer.apply_chat_template(messages(question, instruction), tokenize=False, add_generation_prompt=True)
-    return text_ids(tokenizer, str(rendered))
+    return _encoded(tokenizer, str(rendered))
 
 
 def completion_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
@@ -98,14 +105,18 @@ def completion_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def text_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
-    """Token ids of `text` alone, no special tokens added.
+    """Token ids of `text` that a model writes, no special tokens added.
 
     A closing think tag ends a token even where the tokenizer does not know it: otherwise `>The` could be one token, and a model that
     goes on after a given thinking would see other tokens than it was trained on.
     """
     known = tokenizer.convert_tokens_to_ids(CLOSE) not in (None, tokenizer.unk_token_id)
     pieces = [text] if known else AFTER_CLOSE.split(text)
-    return [token for piece in pieces if piece for token in tokenizer(piece, add_special_tokens=False)["input_ids"]]
+    return [token for piece in pieces if piece for token in _encoded(tokenizer, piece)]
+
+
+def _encoded(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def end_id(tokenizer: PreTrainedTokenizerBase) -> int:

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from data.chat import QUESTION
+
 
 class Source(NamedTuple):
     """A model or a data set that this student comes from: its name (a hub name where `revision` is given) and its licence."""
@@ -122,18 +124,21 @@ def _summary(facts: CardFacts) -> str:
 
 
 def _serving(serving: Serving) -> str:
-    system = (
-        "No system message is needed."
-        if serving.instruction is None
-        else "It was trained with this system message; send it with every request:\n\n"
-        + "\n".join(f"> {line}".rstrip() for line in serving.instruction.splitlines())
-    )
     return (
         "In this folder:\n\n```sh\n" + "\n".join(serving.commands) + "\n```\n\n"
         f"Ask `/v1/chat/completions` for the model `{serving.name}` with `max_tokens` of {serving.max_tokens} and `temperature` 0. The "
         "thinking comes as `message.reasoning` (`reasoning_content` in older servers), the final statement as `message.content`. "
-        f"{system}\n\n{serving.checked}"
+        f"{_asking(serving.instruction)}\n\n{serving.checked}"
     )
+
+
+def _asking(instruction: str | None) -> str:
+    if instruction is None:
+        return "No system message is needed."
+    shown = "\n".join(f"> {line}".rstrip() for line in instruction.splitlines())
+    if QUESTION in instruction:
+        return f"It was trained with questions in this message; put yours in place of `{QUESTION}`:\n\n{shown}"
+    return f"It was trained with this system message; send it with every request:\n\n{shown}"
 
 
 def _numbers(facts: CardFacts) -> str:

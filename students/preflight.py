@@ -79,7 +79,7 @@ def check_round_trip(row: Row, tokenizer: PreTrainedTokenizerBase, instruction: 
     _tags_not_doubled(row, _text(tokenizer, row.input_ids[:start]))
     whole, rendered = _render(tokenizer, [*asked, _said(row.completion)]), _render(tokenizer, asked, generate=True)
     if whole.startswith(rendered + row.completion):  # some templates rewrite thinking; then their rendering is not comparable
-        _same(row, tokenizer, trained=row.input_ids, served=text_ids(tokenizer, whole)[: len(row.input_ids)])
+        _same(row, tokenizer, trained=row.input_ids, served=[*served, *text_ids(tokenizer, whole[len(rendered) :])][: len(row.input_ids)])
 
 
 def _given_back(row: Row, tokenizer: PreTrainedTokenizerBase, completion: list[int]) -> None:

@@ -36,7 +36,7 @@ WORDS = (
 class Habits:
     """How the teacher works: rates per computed step."""
 
-    slip: float = 0.16
+    slip: float = 0.12
     """A wrong result is written."""
     caught: float = 0.5
     """Share of slips that a check finds; the others are not checked and carry into the answer."""
@@ -65,21 +65,25 @@ def final_statement(answer: int) -> str:
 
 def draw(problem: LabProblem, rng: Random, habits: Habits) -> tuple[str, str, int]:
     """One attempt of the ideal teacher: thinking, short solution, and its (possibly wrong) answer."""
-    sentences, steps, value = [_plan(problem), f"{problem.given.name} has {problem.given.value}."], [], problem.given.value
+    sentences, steps, value = [_plan(problem)], [], problem.given.value
     for link in problem.links:
         text, step = _work(link, value, rng, habits)
         sentences.append(text)
         steps.append(step)
         value = step.result
-    sentences.append(_review(problem, steps))
+    sentences.append(f"So {_asked(problem)} has {value}.")
     return " ".join(sentences), solution(problem, steps), value
 
 
 def _plan(problem: LabProblem) -> str:
-    links = problem.links[::-1]
-    asked = links[0].name if links else problem.given.name
-    needed = [f"{link.name} has {_relation(link)}, so we need {link.source}." for link in links]
-    return " ".join([f"We want {asked}.", *needed, f"{problem.given.name} is given."])
+    """From the question back to the given number, then the order of work: it is the reverse, and a small student needs it in words."""
+    needed = [f"{link.name} has {_relation(link)}, so we need {link.source}." for link in problem.links[::-1]]
+    order = [f"Order: {', '.join(link.name for link in problem.links)}."] if problem.links else []
+    return " ".join([f"We want {_asked(problem)}.", *needed, f"{problem.given.name} has {problem.given.value}.", *order])
+
+
+def _asked(problem: LabProblem) -> str:
+    return problem.links[-1].name if problem.links else problem.given.name
 
 
 def _work(link: Link, left: int, rng: Random, habits: Habits) -> tuple[str, Step]:
@@ -96,9 +100,13 @@ def _work(link: Link, left: int, rng: Random, habits: Habits) -> tuple[str, Step
 
 
 def _relation(link: Link) -> str:
+    return f"{_change(link)} {link.source}"
+
+
+def _change(link: Link) -> str:
     if link.op is Op.TIMES:
-        return f"{TIMES[link.amount]} as many as {link.source}"
-    return f"{link.amount} {'more' if link.op is Op.PLUS else 'fewer'} than {link.source}"
+        return f"{TIMES[link.amount]} as many as"
+    return f"{link.amount} {'more' if link.op is Op.PLUS else 'fewer'} than"
 
 
 def _slip(result: int, rng: Random) -> int:
@@ -107,20 +115,14 @@ def _slip(result: int, rng: Random) -> int:
 
 
 def _check(step: Step) -> str:
-    return f"Check: {step.result} {step.link.op.inverse} {step.link.amount} = {step.left}, correct."
-
-
-def _review(problem: LabProblem, steps: list[Step]) -> str:
-    found = ", ".join([f"{problem.given.name} {problem.given.value}", *(f"{s.link.name} {s.result}" for s in steps)])
-    last = steps[-1] if steps else None
-    name, value = (last.link.name, last.result) if last else (problem.given.name, problem.given.value)
-    return f"All steps: {found}. So {name} has {value}."
+    link = step.link
+    return f"Check: {step.result} {link.op.inverse} {link.amount} = {step.left}, as {link.source} has, correct."
 
 
 def solution(problem: LabProblem, steps: list[Step]) -> str:
-    """The short solution: the chain from the question back to the given number, then the bare computations."""
-    looked_up = [lookup(link) for link in problem.links[::-1]]
-    return " ".join([", ".join([*looked_up, lookup(problem.given)]) + ".", *(f"{step.formula}." for step in steps)])
+    """The short solution: the chain from the question back to the given number, then a computation for each name on the way."""
+    chain = [f"{link.name}: {_change(link)}" for link in problem.links[::-1]]
+    return " ".join([*chain, f"{lookup(problem.given)}.", *(f"{step.link.name}: {step.formula}." for step in steps)])
 
 
 def lookup(fact: Fact) -> str:

@@ -118,7 +118,7 @@ class Sample(Section):
     sampling: Sampling = Sampling()
     draws: int = Field(4, ge=1, le=1024)
     instruction: str | None = None
-    """File with the system message."""
+    """File with the system message, or with `{question}` in it: the user's message around the question."""
     format: Format = Format.THINK
     max_errors: Share = 0.01
     """The stage fails where more than this share of the completions ends in error or timeout."""
@@ -184,7 +184,7 @@ class Distill(Section):
     base: ModelSource
     training: Training = Training()
     instruction: str | None = None
-    """File with the system message that students are trained and served with."""
+    """The same for what students are trained and served with."""
 
 
 class Evaluate(Section):
@@ -197,7 +197,7 @@ class Evaluate(Section):
     draw_problems: int = Field(250, ge=0)
     """The first so many test problems get draws; all get a greedy answer."""
     base_instruction: str | None = None
-    """File with the system message for the untrained base; null: that of the students."""
+    """The same for the untrained base; null: that of the students."""
 
 
 class Report(Section):

@@ -4,7 +4,7 @@ import pytest
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from data.chat import Format, begin_answer, join, text_ids
+from data.chat import Format, begin_answer, join, messages, text_ids
 
 THINKING, ANSWER = "2 + 3 = 5.", "The answer is 5."
 
@@ -26,3 +26,8 @@ def test_going_on_after_a_thinking_continues_the_tokens_of_training(tokenizer):
     whole = text_ids(tokenizer, join(THINKING, ANSWER))
     assert whole == text_ids(tokenizer, begin_answer(THINKING, Format.THINK)) + text_ids(tokenizer, ANSWER)
     assert tokenizer.decode(whole) == join(THINKING, ANSWER)
+
+
+def test_an_instruction_with_a_place_for_the_question_is_the_users_message():
+    assert messages("1 + 1?", "Be brief.") == [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1?"}]
+    assert messages("1 + {x}?", "Solve {question} now.") == [{"role": "user", "content": "Solve 1 + {x}? now."}]

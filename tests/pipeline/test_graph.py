@@ -8,6 +8,7 @@ from pipeline.commands.doctor import recipes_in
 from pipeline.support import paths
 from pipeline.support.closure import Sources
 from pipeline.support.params import Params, load
+from students.launch import CONFIGS
 
 ROOT = Path(__file__).parents[2]
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())
@@ -68,8 +69,16 @@ def test_a_stage_runs_its_file_and_depends_on_its_own_line_of_code(stage):
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "code"])
 def test_a_stage_declares_the_files_that_its_source_names(stage):
-    declared = names_of(STAGES[stage].get("deps", [])) | names_of(STAGES[stage]["outs"])
+    flowing = [dep for dep in STAGES[stage].get("deps", []) if Path(dep).is_relative_to(paths.STORE)]
+    declared = names_of(flowing) | names_of(STAGES[stage]["outs"])
     assert {place for module in reached_by(stage) for place in locations_in(module)} == declared
+
+
+def test_a_training_depends_on_the_files_that_launch_it():
+    named = [yaml.safe_load(file.read_text()).get("deepspeed_config", {}) for file in (ROOT / CONFIGS).glob("*.yaml")]
+    folders = {str(CONFIGS), *(str(Path(entry["deepspeed_config_file"]).parent) for entry in named if entry)}
+    assert len(folders) == 2
+    assert folders <= set(STAGES["distill"]["deps"])
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "code"])

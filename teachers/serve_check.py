@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
-from data.chat import Parts, split
+from data.chat import CLOSE, OPEN, Parts, split
 from data.errors import StageError
 from teachers.chat_client import Question, Reply
 
@@ -95,19 +95,20 @@ def _fault(wanted: Expected, reply: Reply, text: str) -> str | None:
 
 
 def _served_parts(reply: Reply) -> tuple[str, str]:
-    return (reply.reasoning or "").strip(), (reply.content or "").strip()
+    return _told(reply.reasoning or ""), _told(reply.content or "")
 
 
 def _parser_parts(text: str) -> tuple[str, str]:
     """The parts as the reasoning parser sees them: text without any tag is all thinking to it."""
     parts: Parts = split(text)
-    return (parts.answer, "") if not parts.thinking and not _tagged(text) else (parts.thinking, parts.answer)
+    if not parts.thinking and OPEN not in text and CLOSE not in text:
+        return _told(parts.answer), ""
+    return _told(parts.thinking), _told(parts.answer)
 
 
-def _tagged(text: str) -> bool:
-    from data.chat import CLOSE, OPEN
-
-    return OPEN in text or CLOSE in text
+def _told(part: str) -> str:
+    """Without tags and with single spaces: a model may close its thinking twice, and a server leaves out tags that are special tokens."""
+    return " ".join(part.replace(OPEN, " ").replace(CLOSE, " ").split())
 
 
 def _same(wanted: Expected, reply: Reply, text: str) -> bool:

@@ -88,3 +88,11 @@ def test_no_number_format_excuses(bounds: Bounds, other: dict[str, object], said
 def test_a_text_without_tags_is_all_thinking_to_the_parser() -> None:
     text = "The answer is \\boxed{3}."
     check_serving([expected(text)], [reply(text, reasoning=text, content=None)], EXACT, TOOLS)
+
+
+def test_a_thinking_that_is_closed_twice_is_served_without_the_second_tag() -> None:
+    text = "<think>1 + 2 = 4.</think>No.</think> The answer is \\boxed{3}."
+    served = reply(text, reasoning="1 + 2 = 4.", content="No. The answer is \\boxed{3}.")
+    check_serving([expected(text)], [served], EXACT, TOOLS)
+    with pytest.raises(StageError, match="look at the reasoning parser"):
+        check_serving([expected(text)], [served._replace(content="No.")], EXACT, TOOLS)

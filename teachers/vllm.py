@@ -23,7 +23,7 @@ from teachers.vllm_start import adapter_rank, model_config, start_vllm
 
 PROVABLE_BYTES = 4 << 30
 """Weights up to this size (a billion parameters in float32) are loaded into transformers for a proof."""
-_COSMETIC = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
+_COSMETIC = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache")
 
 
 class VllmEngine:

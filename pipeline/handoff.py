@@ -80,7 +80,7 @@ def _write_card(params: Params, choice: Choice, problems: Sequence[Problem], fou
         instruction=instruction_of(params.distill.instruction),
         max_tokens=params.evaluate.sampling.max_tokens,
     )
-    metrics: Metrics = json.loads((paths.REPORT / "metrics.json").read_text(encoding="utf-8"))
+    metrics: Metrics = json.loads((paths.REPORT / "measures.json").read_text(encoding="utf-8"))
     facts = card_facts(params, choice, metrics, problems, serving)
     (paths.HANDOFF / "README.md").write_text(card(facts), encoding="utf-8")
     return serving.commands[0]

@@ -12,7 +12,7 @@ from data.records import Lesson, Problem, Recheck, Score, Split, Trace, Verdict
 from data.tables import disk_errors_named, read_all, read_table
 from pipeline.support import paths, report_plots
 from pipeline.support.engines import tokenizer_of
-from pipeline.support.findings import Findings, Tables, findings, flat
+from pipeline.support.findings import Findings, Tables, findings, flat, headline
 from pipeline.support.params import PARAMS, Params, load
 from pipeline.support.report_page import main_table, ordered, page
 from pipeline.support.report_text import side_by_side
@@ -29,7 +29,9 @@ def report(tables: Tables, params: Params, curves: report_plots.Curves, *, folde
     with disk_errors_named(folder):
         shutil.rmtree(folder, ignore_errors=True)
         (folder / "plots").mkdir(parents=True)
-        _write_json(folder / "metrics.json", flat(found, long=params.report.long))
+        metrics = flat(found, long=params.report.long)
+        _write_json(folder / "metrics.json", headline(metrics))
+        _write_json(folder / "measures.json", metrics)
         _write_json(folder / "best.json", found.choice.model_dump(mode="json"))
         (folder / "report.md").write_text(page(found, params.report, _examples(tables, found, params)), encoding="utf-8")
         report_plots.write_csv(folder / "plots/pareto.csv", report_plots.pareto_rows(found.test), report_plots.PARETO_COLUMNS)

@@ -167,6 +167,7 @@ def _save(trainer: SFTTrainer, job: Job, trained: Trained, precision: Precision)
     part = job.model.with_name(f"{job.model.name}.part")
     if job.training.adapter == "none" and not trainer.is_deepspeed_enabled:
         trainer.model.to(dtype_of(precision))
+    trainer.model.config.use_cache = True  # TRL turns it off to train; whoever loads the folder generates
     with disk_errors_named(part):
         trainer.save_model(str(part))
         if trainer.is_world_process_zero():

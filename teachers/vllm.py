@@ -23,6 +23,8 @@ from teachers.vllm_start import adapter_rank, model_config, start_vllm
 
 PROVABLE_BYTES = 4 << 30
 """Weights up to this size (a billion parameters in float32) are loaded into transformers for a proof."""
+ALIVE_SECONDS = 1.0
+"""How often a waiting engine is asked whether its process lives."""
 _COSMETIC = ("_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache")
 
 
@@ -114,9 +116,19 @@ class VllmEngine:
     def _step(self) -> list[Any]:
         """The requests that ended in the next step of the engine."""
         try:
+            self._await_output()
             return [output for output in self._engine.step() if output.finished]
         except Exception as error:  # the engine process's boundary: whatever killed it, this engine is gone
             raise EngineError(f"the vLLM engine process died: {type(error).__name__}: {error}") from error
+
+    def _await_output(self) -> None:
+        """Wait for output as long as the engine's process lives; vLLM 0.31 itself waits for ever for one that was killed."""
+        core = self._engine.engine_core
+        outputs = core.outputs_queue
+        with outputs.not_empty:
+            while not outputs.queue:
+                core.ensure_alive()
+                outputs.not_empty.wait(ALIVE_SECONDS)
 
     def _completion(self, request: Request, output: Any) -> Completion:
         token_ids = tuple(output.token_ids)

@@ -101,6 +101,15 @@ def flat(found: Findings, *, long: str) -> dict[str, float | str]:
     return {name: value if isinstance(value, str) else round(value, 6) for name, value in rows if value is not None and _defined(value)}
 
 
+HEADLINE = ("accuracy", "tokens", "vs_long_difference", "vs_long_difference_low", "vs_long_difference_high", "vs_long_token_ratio")
+"""What is compared first: few enough that the tables of DVC, a column for each, can be read."""
+
+
+def headline(metrics: Mapping[str, float | str]) -> dict[str, float | str]:
+    """Of `flat` metrics those that `dvc metrics` and `dvc exp show` show."""
+    return {name: value for name, value in metrics.items() if name == "best.student" or name.partition(".")[2] in HEADLINE}
+
+
 def _defined(value: float | str) -> bool:
     return isinstance(value, str) or isfinite(value)
 

@@ -14,7 +14,7 @@ from data.tables import write_table
 from data.tasks.lab_tokenizer import train_tokenizer
 from pipeline.report import _body, report
 from pipeline.support import paths, report_plots
-from pipeline.support.findings import Tables, candidates, findings, flat
+from pipeline.support.findings import Tables, candidates, findings, flat, headline
 from pipeline.support.params import Params
 from pipeline.support.report_page import main_table, page
 from pipeline.support.stage import Statistics
@@ -138,13 +138,23 @@ def test_metrics_are_flat_and_rounded_and_named_by_student(tables: Tables) -> No
     assert all(isinstance(value, str) or value == round(value, 6) for value in metrics.values())
 
 
+def test_dvc_shows_the_headline_and_the_rest_is_beside_it(folder: Path) -> None:
+    shown, everything = (json.loads((folder / name).read_text()) for name in ("metrics.json", "measures.json"))
+    assert shown == headline(everything) and shown.items() < everything.items()
+    of_post_think = [name.partition(".")[2] for name in shown if name.startswith("post_think.")]
+    assert of_post_think == [
+        "accuracy", "tokens", "vs_long_difference", "vs_long_difference_low", "vs_long_difference_high", "vs_long_token_ratio",
+    ]  # fmt: skip
+    assert shown["best.student"] == "post_think"
+
+
 def test_the_report_is_the_same_file_by_file_for_any_order_of_rows(tables: Tables, folder: Path, tmp_path: Path) -> None:
     rng = random.Random(0)
     shuffled = replace(tables, scores=rng.sample(tables.scores, len(tables.scores)), short_verdicts=tables.short_verdicts[::-1])
     report(shuffled, _params(), CURVES, folder=tmp_path)
     files = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
     assert [str(file) for file in files] == [
-        "best.json", "metrics.json", "plots/pareto.csv", "plots/pareto.png", "plots/training.csv", "report.md",
+        "best.json", "measures.json", "metrics.json", "plots/pareto.csv", "plots/pareto.png", "plots/training.csv", "report.md",
     ]  # fmt: skip
     assert all((folder / file).read_bytes() == (tmp_path / file).read_bytes() for file in files)
 

@@ -66,7 +66,7 @@ def test_training_learns_and_writes_a_folder_that_can_be_served(make_job, tokeni
         [tokenizer.eos_token_id],
     )
     assert tokenizer_hash(AutoTokenizer.from_pretrained(job.model)) == tokenizer_hash(AutoTokenizer.from_pretrained(job.base))
-    AutoModelForCausalLM.from_pretrained(job.model)
+    assert AutoModelForCausalLM.from_pretrained(job.model).config.use_cache
     texts = [file.read_text() for file in job.model.iterdir() if file.suffix in (".json", ".csv", ".jinja")]
     assert not any(str(job.base) in text or str(job.work) in text for text in texts)
     assert {file.suffix for file in job.model.iterdir()} == {".json", ".csv", ".jinja", ".safetensors"}

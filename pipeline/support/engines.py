@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.hub import local_folder
-
 from data.errors import EngineError, ParamsError
+from data.hub import local_folder
 from pipeline.support.params import EngineSettings, ModelSource, Sampling
 from teachers.engine import EngineSpec, ModelRef, SamplingSettings
 

@@ -3,32 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import TYPE_CHECKING
 
-from data.chat import split, tokenizer_hash
-from data.errors import ParamsError, RecordError
+from data.chat import split, text_ids, tokenizer_hash
+from data.errors import RecordError
 from data.records import Problem, Trace, content_id
-from teachers.compressors.contract import Compressor, Desk, Skipped
+from teachers.compressors.contract import Compressor, Desk, Evidence, Skipped
 from teachers.compressors.registry import build
+from teachers.compressors.settings import AnyCompression, ByDifficulty, in_order
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
-
-
-@dataclass(frozen=True)
-class Order:
-    """One compressor that a run asks for; `like` names the compressor whose length it gets as its budget."""
-
-    name: str
-    kind: str
-    like: str | None = None
-
-    @property
-    def settings_id(self) -> str:
-        """A hash of whatever shapes its texts."""
-        return content_id("shorten", self.kind, self.like)
 
 
 @dataclass
@@ -46,29 +34,37 @@ class Shortened:
 class Shortener:
     """The compressors of a run, each after the one whose length it takes."""
 
-    def __init__(self, orders: Iterable[Order], tokenizer: PreTrainedTokenizerBase) -> None:
-        self._tokenizer, self._hash = tokenizer, tokenizer_hash(tokenizer)
-        self._orders = in_order(list(orders))
-        self._compressors: dict[str, Compressor] = {o.name: build(o.kind, Desk(o.name, o.settings_id, tokenizer)) for o in self._orders}
+    def __init__(self, compressors: Mapping[str, AnyCompression], tokenizer: PreTrainedTokenizerBase, evidence: Evidence) -> None:
+        self._tokenizer, self._hash, self._evidence = tokenizer, tokenizer_hash(tokenizer), evidence
+        self._settings = {name: compressors[name] for name in in_order(compressors)}
+        self._compressors: dict[str, Compressor] = {
+            name: build(settings, Desk(name, settings_id(settings), tokenizer, evidence)) for name, settings in self._settings.items()
+        }
 
     def shorten(self, problem: Problem, right: Sequence[Trace], *, into: Shortened) -> None:
         """Add the short traces of one problem, made of its right traces in draw order, or the reasons why there are none."""
         self._check_counts(right)
         made: dict[str, list[Trace]] = {}
-        for order in self._orders:
+        for name, settings in self._settings.items():
             try:
-                made[order.name] = self._compressors[order.name].compress(problem, right, self._budget(order, made))
+                made[name] = self._compressors[name].compress(problem, right, self._budget(settings, problem, right[0], made))
             except Skipped as skipped:
-                into.dropped[f"{order.name}: {skipped}"] += 1
+                into.dropped[f"{name}: {skipped}"] += 1
         into.traces += (trace for traces in made.values() for trace in traces)
 
-    def _budget(self, order: Order, made: Mapping[str, Sequence[Trace]]) -> int | None:
-        """The thinking tokens of the trace whose length is matched."""
-        if order.like is None:
+    def _budget(self, settings: AnyCompression, problem: Problem, first: Trace, made: Mapping[str, Sequence[Trace]]) -> int | None:
+        """The thinking tokens that are asked for: those of the trace whose length is matched, or a share of the first right draw's."""
+        if settings.like is not None:
+            if not made.get(settings.like):
+                raise Skipped(f"no trace of {settings.like} to match")
+            return self._thinking_tokens(made[settings.like][0])
+        if settings.share is None:
             return None
-        if not made.get(order.like):
-            raise Skipped(f"no trace of {order.like} to match")
-        return len(self._tokenizer(split(made[order.like][0].text).thinking, add_special_tokens=False)["input_ids"])
+        share = settings.share.of(self._evidence.difficulties[problem.id]) if isinstance(settings.share, ByDifficulty) else settings.share
+        return ceil(share * self._thinking_tokens(first))
+
+    def _thinking_tokens(self, trace: Trace) -> int:
+        return len(text_ids(self._tokenizer, split(trace.text).thinking))
 
     def _check_counts(self, right: Sequence[Trace]) -> None:
         for trace in right:
@@ -80,16 +76,6 @@ class Shortener:
                 )
 
 
-def in_order(orders: Sequence[Order]) -> list[Order]:
-    """The orders with each one after the one that it is `like`, otherwise as given. Raises ParamsError for a circle or an unknown name."""
-    done: list[Order] = []
-    while len(done) < len(orders):
-        names = {order.name for order in done}
-        ready = [order for order in orders if order.name not in names and (order.like is None or order.like in names)]
-        if not ready:
-            left = {f"shorten.{order.name}.like": order.like for order in orders if order.name not in names}
-            raise ParamsError(
-                f"{left}: these compressors wait for each other or for one that is not there; `like` must lead to one without `like`"
-            )
-        done += ready
-    return done
+def settings_id(settings: AnyCompression) -> str:
+    """A hash of whatever shapes a compressor's texts."""
+    return content_id("shorten", settings.model_dump(mode="json", exclude={"control"}))

@@ -16,6 +16,7 @@ from data.errors import ParamsError
 from data.records import Section
 from pipeline.support.plan_settings import Plan
 from students.settings import Training
+from teachers.compressors.settings import AnyCompression, in_order
 
 PARAMS = Path("params.yaml")
 BASE = "base"
@@ -137,16 +138,6 @@ class Verify(Section):
     timeout_seconds: float = Field(5.0, gt=0)
 
 
-class CompressorSettings(Section):
-    """One compressor by its registered name, with its own settings."""
-
-    kind: Literal["shortest", "post_think", "truncated"]
-    control: bool = False
-    """Controls are exempt from re-verification's filter."""
-    like: Name | None = None
-    """truncated: the compressor whose length is matched."""
-
-
 class Reverify(Section):
     """Does the short thinking alone carry to the right answer? A model continues from it."""
 
@@ -244,7 +235,7 @@ class Params(Section):
     prepare: Prepare
     sample: Sample
     verify: Verify = Verify()
-    shorten: dict[Name, CompressorSettings]
+    shorten: dict[Name, AnyCompression]
     reverify: Reverify = Reverify()
     compose: Compose = Compose()
     students: dict[Name, Student]
@@ -261,9 +252,7 @@ class Params(Section):
             if unknown := set(student.lessons) - writers:
                 raise ValueError(f"students.{name}.lessons: unknown {sorted(unknown)}; allowed: {sorted(writers)}")
             training_of(self, name)
-        for name, settings in self.shorten.items():
-            if settings.kind == "truncated" and settings.like not in self.shorten:
-                raise ValueError(f"shorten.{name}.like: {settings.like!r} is no compressor; allowed: {sorted(set(self.shorten) - {name})}")
+        in_order(self.shorten)
         if BASE in self.students:
             raise ValueError(f"students.{BASE}: this name is the untrained model's; choose another")
         if self.report.long not in self.students:

@@ -43,6 +43,11 @@ def completions() -> Path:
     return workspace() / "completions"
 
 
+def token_scores() -> Path:
+    """What teachers' probabilities say of traces, by content."""
+    return workspace() / "scores"
+
+
 def checkpoints() -> Path:
     """Training checkpoints, one folder per hash of settings, lessons and starting weights."""
     return workspace() / "checkpoints"

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from data.chat import completion_ids, join, split, text_ids, tokenizer_hash
+from data.difficulty import Difficulty
 from data.errors import TextFormatError
 from data.records import Problem, Status, Trace
 from data.statement import final_statement
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from teachers.scores import StepScores, TokenScores
 
 
 class Skipped(Exception):  # noqa: N818 - a signal with a reason that is counted, not an error
@@ -31,12 +34,27 @@ class Compressor(Protocol):
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What was found out beforehand for all problems at once; scores are those of each problem's first right draw."""
+
+    difficulties: Mapping[str, Difficulty] = field(default_factory=dict)
+    """Problem id → how hard it is for the teacher."""
+    tokens: Mapping[str, TokenScores] = field(default_factory=dict)
+    """Trace id → what the teacher's probabilities say of its tokens."""
+    steps: Mapping[str, StepScores] = field(default_factory=dict)
+    """Trace id → how much its steps matter for the teacher's answer."""
+    words: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
+    """Classifier → trace id → with which probability it keeps each word."""
+
+
+@dataclass(frozen=True)
 class Desk:
-    """What a compressor writes with: its name in the params, the hash of its settings, the tokenizer that counts."""
+    """What a compressor writes with: its name in the params, the hash of its settings, the tokenizer that counts, and what is known."""
 
     writer: str
     settings_id: str
     tokenizer: PreTrainedTokenizerBase
+    evidence: Evidence
 
     @cached_property
     def tokenizer_hash(self) -> str:

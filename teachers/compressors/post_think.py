@@ -9,6 +9,7 @@ from data.chat import split
 from data.records import Problem, Trace
 from data.statement import split_answer
 from teachers.compressors.contract import Desk, Skipped
+from teachers.compressors.settings import PostThinkSettings
 
 
 @dataclass(frozen=True)
@@ -16,6 +17,7 @@ class PostThink:
     """Takes the first right draw's solution, its final statement set apart."""
 
     desk: Desk
+    settings: PostThinkSettings
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace. Skipped where the answer text holds nothing but the final statement."""

@@ -10,6 +10,7 @@ from data.chat import split, text_ids
 from data.errors import ParamsError
 from data.records import Problem, Trace
 from teachers.compressors.contract import Desk, Skipped
+from teachers.compressors.settings import TruncatedSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -20,6 +21,7 @@ class Truncated:
     """Keeps the beginning of the first right draw's thinking, and its final statement."""
 
     desk: Desk
+    settings: TruncatedSettings
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace whose thinking has at most `budget` tokens, as many of them as it can. Skipped without a budget."""

@@ -2,20 +2,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from data.chat import completion_ids, split, text_ids, tokenizer_hash
-from data.errors import ParamsError, RecordError
+from data.difficulty import Difficulty
+from data.errors import RecordError
 from data.records import NumberReference, Problem, Split, Status, Trace
 from data.statement import final_statement
+from data.steps import steps
 from data.tasks.lab_tokenizer import train_tokenizer
-from teachers.compressors.contract import Compressor, Desk, Skipped
+from teachers.compressors.contract import Desk, Evidence, Skipped
+from teachers.compressors.prune_tokens import protected, words
 from teachers.compressors.registry import COMPRESSORS, build
-from teachers.shortening import Order, Shortened, Shortener, in_order
+from teachers.compressors.settings import AnyCompression, in_order
+from teachers.scores import StepScores, TokenScores
+from teachers.shortening import Shortened, Shortener
 
 PROBLEM = Problem.create(task="t", split=Split.TRAIN, question="How much?", reference=NumberReference(value="5"))
 STATEMENT = "The answer is \\boxed{5}."
@@ -23,9 +30,12 @@ SOLUTION = f"Ana = 3. 3 + 2 = 5. {STATEMENT}"
 tokenizer = cache(lambda: train_tokenizer(documents=40))
 
 
-@cache
-def compressor(kind: str) -> Compressor:
-    return build(kind, Desk("me", "settings", tokenizer()))
+SETTINGS = TypeAdapter[AnyCompression](AnyCompression)
+MUST_HAVE: dict[str, dict[str, Any]] = {"truncated": {"share": 0.5}, "prune_steps": {"share": 0.5}, "prune_tokens": {"share": 0.5}}
+
+
+def settings_of(kind: str, **more: Any) -> AnyCompression:
+    return SETTINGS.validate_python({"kind": kind, **MUST_HAVE.get(kind, {}), **more})
 
 
 def trace(text: str, draw: int = 0) -> Trace:
@@ -47,9 +57,26 @@ def texts(thinking: str, *answers: str) -> list[Trace]:
     return [trace(f"<think>{thinking}</think>{answer}", draw) for draw, answer in enumerate(answers)]
 
 
-def compress(kind: str, traces: Sequence[Trace], budget: int | None = None) -> Trace | str:
+def evidence_of(traces: Sequence[Trace], difficulty: Difficulty = Difficulty.EASY) -> Evidence:
+    """Scores of any text, the same for the same text."""
+    tokens, importance, kept = dict[str, TokenScores](), dict[str, StepScores](), dict[str, list[float]]()
+    for item in traces:
+        thinking = split(item.text).thinking
+        rng, key = Random(thinking), "0" * 32
+        begins = tuple(begin for begin, _ in tokenizer()(thinking, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"])
+        nll, entropy = (tuple(rng.random() for _ in begins) for _ in range(2))
+        tokens[item.id] = TokenScores(key=key, begins=begins, nll=nll, entropy=entropy)
+        importance[item.id] = StepScores(key=key, importance=tuple(rng.random() for _ in steps(thinking)))
+        kept[item.id] = [rng.random() for _ in words(thinking)]
+    return Evidence({PROBLEM.id: difficulty}, tokens, importance, {"classifier": kept})
+
+
+def compress(
+    kind: str, traces: Sequence[Trace], budget: int | None = None, *, difficulty: Difficulty = Difficulty.EASY, **more: Any
+) -> Trace | str:
+    desk = Desk("me", "settings", tokenizer(), evidence_of(traces, difficulty))
     try:
-        (short,) = compressor(kind).compress(PROBLEM, traces, budget)
+        (short,) = build(settings_of(kind, **more), desk).compress(PROBLEM, traces, budget)
     except Skipped as skipped:
         return str(skipped)
     return short
@@ -92,6 +119,37 @@ def test_what_every_compressor_keeps(kind: str, traces: list[Trace], budget: int
 
 @pytest.mark.parametrize("kind", COMPRESSORS)
 @settings(max_examples=30, deadline=None)
+@given(traces=TRACES)
+def test_without_a_budget_pruning_changes_nothing(kind: str, traces: list[Trace]) -> None:
+    if kind in MUST_HAVE and kind != "truncated" and isinstance(short := compress(kind, traces), Trace):
+        assert split(short.text).thinking == split(traces[0].text).thinking
+
+
+@pytest.mark.parametrize("by", ["nll", "entropy", "llmlingua2"])
+@settings(max_examples=30, deadline=None)
+@given(traces=TRACES, budget=BUDGET)
+def test_protected_words_are_all_there_in_order(by: str, traces: list[Trace], budget: int | None) -> None:
+    model = "classifier" if by == "llmlingua2" else None
+    short = compress("prune_tokens", traces, budget, by=by, model=model)
+    if isinstance(short, Trace):
+        assert list(protected(split(short.text).thinking)) == list(protected(split(traces[0].text).thinking))
+
+
+@pytest.mark.parametrize("by", ["answer", "entropy", "nll"])
+@settings(max_examples=30, deadline=None)
+@given(traces=TRACES, budget=BUDGET)
+def test_pruned_steps_are_whole_and_in_order(by: str, traces: list[Trace], budget: int | None) -> None:
+    short = compress("prune_steps", traces, budget, by=by)
+    if isinstance(short, Trace):
+        left = iter(step.strip() for step in steps(split(traces[0].text).thinking))
+        kept = split(short.text).thinking
+        while kept:
+            step = next(step for step in left if step and kept.startswith(step))
+            kept = kept.removeprefix(step).lstrip()
+
+
+@pytest.mark.parametrize("kind", COMPRESSORS)
+@settings(max_examples=30, deadline=None)
 @given(traces=TRACES, budget=BUDGET)
 def test_a_second_time_changes_nothing(kind: str, traces: list[Trace], budget: int | None) -> None:
     once = compress(kind, traces, budget)
@@ -111,6 +169,14 @@ def test_shortest_takes_the_fewest_tokens_that_are_taught_and_the_earlier_of_equ
     assert isinstance(short, Trace)
     assert short.parent_ids == (short_thinking.id,)
     assert short.text == f"<think>a b</think>{STATEMENT}"
+
+
+@pytest.mark.parametrize(("difficulty", "draw"), [(Difficulty.EASY, 2), (Difficulty.MEDIUM, 0), (Difficulty.HARD, 1)])
+def test_hard_problems_may_keep_longer_draws(difficulty: Difficulty, draw: int) -> None:
+    traces = [trace(f"<think>{thinking}</think>{STATEMENT}", index) for index, thinking in enumerate(("a b", "a b c d", "a"))]
+    short = compress("shortest", traces, difficulty=difficulty, rank={"easy": 0, "medium": 0.5, "hard": 1})
+    assert isinstance(short, Trace)
+    assert short.draw == draw
 
 
 def test_shortest_passes_over_draws_that_cannot_be_taught() -> None:
@@ -140,37 +206,53 @@ def test_truncated_keeps_as_many_tokens_as_asked(thinking: str, budget: int, kep
     assert short.text == f"<think>{kept}</think>{STATEMENT}"
 
 
-def run(orders: list[Order], right: Sequence[Trace]) -> Shortened:
+def run(compressors: dict[str, AnyCompression], right: Sequence[Trace]) -> Shortened:
     into = Shortened()
-    Shortener(orders, tokenizer()).shorten(PROBLEM, right, into=into)
+    Shortener(compressors, tokenizer(), evidence_of(right)).shorten(PROBLEM, right, into=into)
     return into
 
 
-ORDERS = [Order("cut", "truncated", "brief"), Order("brief", "post_think"), Order("short", "shortest")]
+ORDERS = {
+    "cut": settings_of("truncated", like="brief", share=None),
+    "brief": settings_of("post_think"),
+    "short": settings_of("shortest"),
+    "half": settings_of("truncated", share=0.5),
+}
 
 
-def test_truncated_matches_the_length_of_its_like() -> None:
+def test_a_budget_is_the_length_of_another_trace_or_a_share_of_the_long_one() -> None:
     made = {t.writer: t for t in run(ORDERS, texts("1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9 1 2 3 4 5 6 7 8 9", SOLUTION)).table()}
     lengths = {writer: len(text_ids(tokenizer(), split(t.text).thinking)) for writer, t in made.items()}
-    assert lengths["cut"] == lengths["brief"] < lengths["short"]
-    assert len({t.settings_id for t in made.values()}) == 3
+    assert lengths["cut"] == lengths["brief"] < lengths["short"] == 27
+    assert lengths["half"] == 14
+    assert len({t.settings_id for t in made.values()}) == 4
 
 
 def test_reasons_are_counted_by_compressor() -> None:
     result = run(ORDERS, texts("1 2 3", STATEMENT))
     assert result.dropped == {"brief: no text between the thinking and the final statement": 1, "cut: no trace of brief to match": 1}
-    assert [t.writer for t in result.table()] == ["short"]
+    assert [t.writer for t in result.table()] == ["half", "short"]
 
 
-@pytest.mark.parametrize("orders", [[Order("a", "truncated", "a")], [Order("a", "truncated", "b"), Order("b", "truncated", "a")]])
-def test_a_circle_of_likes_is_refused(orders: list[Order]) -> None:
-    with pytest.raises(ParamsError, match=r"shorten\.a\.like"):
-        in_order(orders)
+@pytest.mark.parametrize("likes", [{"a": "a"}, {"a": "b", "b": "a"}, {"a": "nobody"}])
+def test_a_circle_of_likes_is_refused(likes: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=r"a\.like"):
+        in_order({name: settings_of("truncated", like=like, share=None) for name, like in likes.items()})
 
 
-def test_an_unknown_kind_is_refused_with_what_is_allowed() -> None:
-    with pytest.raises(ParamsError, match="post_think"):
-        run([Order("a", "magic")], [])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"kind": "magic"}, "post_think"),
+        ({"kind": "truncated"}, "needs a budget"),
+        ({"kind": "shortest", "like": "a", "share": 0.5}, "one of them"),
+        ({"kind": "prune_tokens", "share": 0.5, "by": "llmlingua2"}, "`model` must be given"),
+        ({"kind": "post_think", "rank": 0.5}, "rank"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        SETTINGS.validate_python(settings)
 
 
 def test_counts_of_another_tokenizer_are_refused() -> None:

@@ -1,0 +1,55 @@
+"""Prune: the least important steps, until what is left fits the budget.
+
+Importance of a step, by setting: by how much the teacher is less sure of the answer without it (leave-one-out, as in
+arXiv 2606.21704), the mean entropy of its tokens (step entropy, arXiv 2508.03346), or their mean negative log-likelihood.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from statistics import fmean
+
+from data.chat import split
+from data.records import Problem, Trace
+from data.steps import steps
+from teachers.compressors.contract import Desk, Skipped
+from teachers.compressors.settings import PruneStepsSettings
+
+
+@dataclass(frozen=True)
+class PruneSteps:
+    """Leaves whole steps out of the first right draw's thinking, the least important first; of equals the later."""
+
+    desk: Desk
+    settings: PruneStepsSettings
+
+    def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
+        """One trace, as long as the budget allows. Skipped where not even one step fits."""
+        thinking = split(traces[0].text).thinking
+        kept = dict(enumerate(steps(thinking)))
+        importance = self._importance(traces[0], list(kept.values()))
+        for index in sorted(kept, key=lambda index: (importance[index], -index)):
+            if budget is None or self.desk.tokens(_text(kept)) <= budget:
+                break
+            if len(kept) == 1:
+                raise Skipped("no step fits the budget")
+            del kept[index]
+        return [self.desk.write(traces[:1], _text(kept), budget=budget)]
+
+    def _importance(self, trace: Trace, found: Sequence[str]) -> Sequence[float]:
+        if self.settings.by == "answer":
+            return self.desk.evidence.steps[trace.id].importance
+        scores = self.desk.evidence.tokens[trace.id]
+        of_token = scores.entropy if self.settings.by == "entropy" else scores.nll
+        ends = list(accumulate(map(len, found)))
+        of_step: list[list[float]] = [[] for _ in found]
+        for begin, score in zip(scores.begins, of_token, strict=True):
+            of_step[min(bisect_right(ends, begin), len(found) - 1)].append(score)
+        return [fmean(own) if own else 0.0 for own in of_step]
+
+
+def _text(kept: dict[int, str]) -> str:
+    return "".join(kept.values()).rstrip()

@@ -1,0 +1,155 @@
+"""The settings of every compressor, by kind. Apart from the compressors, so that all stages can read params without their code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from data.difficulty import Difficulty
+from data.records import Section
+
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+Quantile = Annotated[float, Field(ge=0, le=1)]
+Part = Annotated[float, Field(gt=0, le=1)]
+
+
+class ByDifficulty(Section):
+    """One value for each band of the teacher's pass rate (data/difficulty.py)."""
+
+    easy: Quantile
+    medium: Quantile
+    hard: Quantile
+
+    def of(self, band: Difficulty) -> float:
+        """The value of a band."""
+        return float(getattr(self, band.value))
+
+
+class Compression(Section):
+    """What all compressors have: exemption from the filter, and a budget of thinking tokens, by one of two ways or none."""
+
+    control: bool = False
+    """Controls are exempt from re-verification's filter."""
+    like: Name | None = None
+    """As many tokens as the trace of this compressor has."""
+    share: Part | ByDifficulty | None = None
+    """This share of the first right draw's tokens."""
+
+    @model_validator(mode="after")
+    def _one_budget(self) -> Self:
+        if self.like is not None and self.share is not None:
+            raise ValueError("`like` and `share` both set a budget; give one of them")
+        return self
+
+
+class Budgeted(Compression):
+    """A compressor that shortens to a budget and does nothing without one."""
+
+    @model_validator(mode="after")
+    def _a_budget(self) -> Self:
+        if self.like is None and self.share is None:
+            raise ValueError("needs a budget; give `like` (a compressor) or `share` (of the tokens)")
+        return self
+
+
+class ShortestSettings(Compression):
+    """See teachers/compressors/shortest.py."""
+
+    kind: Literal["shortest"]
+    rank: Quantile | ByDifficulty = 0.0
+    """Which of the right draws by length: 0 the shortest, 1 the longest."""
+
+
+class PostThinkSettings(Compression):
+    """See teachers/compressors/post_think.py."""
+
+    kind: Literal["post_think"]
+
+
+class FirstSolutionSettings(Compression):
+    """See teachers/compressors/first_solution.py."""
+
+    kind: Literal["first_solution"]
+    reflection: bool = False
+    """Keep what follows up to the second right solution."""
+
+
+class PruneChecksSettings(Compression):
+    """See teachers/compressors/prune_checks.py."""
+
+    kind: Literal["prune_checks"]
+
+
+class PruneStepsSettings(Budgeted):
+    """See teachers/compressors/prune_steps.py."""
+
+    kind: Literal["prune_steps"]
+    by: Literal["answer", "entropy", "nll"] = "answer"
+    """Importance of a step: for the teacher's answer, by its entropy, or by its negative log-likelihood."""
+
+
+class PruneTokensSettings(Budgeted):
+    """See teachers/compressors/prune_tokens.py."""
+
+    kind: Literal["prune_tokens"]
+    by: Literal["nll", "entropy", "llmlingua2"] = "nll"
+    """Importance of a word: for the teacher by negative log-likelihood or entropy, or for LLMLingua-2."""
+    model: str | None = None
+    """llmlingua2: the folder or hub name of the token classifier."""
+    revision: str | None = None
+    """llmlingua2: its commit on the hub; must be given for a hub name."""
+
+    @model_validator(mode="after")
+    def _a_model(self) -> Self:
+        if (self.by == "llmlingua2") != (self.model is not None):
+            raise ValueError("`model` must be given for `by: llmlingua2`, and for no other")
+        return self
+
+
+class TruncatedSettings(Budgeted):
+    """See teachers/compressors/truncated.py."""
+
+    kind: Literal["truncated"]
+
+
+Need = Literal["tokens", "steps", "words"]
+"""Scores of the first right draws that a compressor chooses by."""
+
+
+def needs(compressors: Iterable[Compression]) -> set[Need]:
+    """What must be computed before these compressors can work."""
+    found: set[Need] = set()
+    for settings in compressors:
+        if isinstance(settings, PruneStepsSettings):
+            found.add("steps" if settings.by == "answer" else "tokens")
+        elif isinstance(settings, PruneTokensSettings):
+            found.add("words" if settings.by == "llmlingua2" else "tokens")
+    return found
+
+
+def in_order(compressors: Mapping[str, Compression]) -> list[str]:
+    """The names with each one after the one that it is `like`, otherwise as given. Raises ValueError for a circle or an unknown name."""
+    done: list[str] = []
+    while len(done) < len(compressors):
+        left = {name: settings.like for name, settings in compressors.items() if name not in done}
+        ready = [name for name, like in left.items() if like is None or like in done]
+        if not ready:
+            found = ", ".join(f"{name}.like: {like}" for name, like in left.items())
+            raise ValueError(f"{found}: these wait for each other or for a compressor that is not there; allowed: {sorted(compressors)}")
+        done += ready
+    return done
+
+
+AnyCompression = Annotated[
+    ShortestSettings
+    | PostThinkSettings
+    | FirstSolutionSettings
+    | PruneChecksSettings
+    | PruneStepsSettings
+    | PruneTokensSettings
+    | TruncatedSettings,
+    Field(discriminator="kind"),
+]
+"""The settings of one compressor; a new one has its line here, and one in registry.py."""

@@ -1,0 +1,68 @@
+"""What compressors choose by, computed for all problems at once: scores of each problem's first right draw."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol, TypeVar
+
+from data.chat import split
+from data.difficulty import Difficulty
+from data.records import Problem, Trace
+from data.statement import final_statement
+from teachers.compressors.contract import Evidence
+from teachers.compressors.prune_tokens import words
+from teachers.compressors.settings import AnyCompression, PruneTokensSettings, needs
+from teachers.llmlingua import WordKeeper
+from teachers.scores import Case, Scorer
+
+T = TypeVar("T")
+
+
+class Watch(Protocol):
+    """Passes what is yielded on and shows how far it is."""
+
+    def __call__(self, items: Iterator[T], *, label: str, total: int) -> Iterator[T]:
+        """The same items."""
+
+
+class Sources(NamedTuple):
+    """Where evidence comes from: the teacher's scores, and the folder of any other model by (path or hub name, revision)."""
+
+    scorer: Scorer
+    folder_of: Callable[[str, str | None], Path]
+
+
+def gather(
+    compressors: Mapping[str, AnyCompression],
+    first: Sequence[tuple[Problem, Trace]],
+    difficulties: Mapping[str, Difficulty],
+    sources: Sources,
+    *,
+    watch: Watch,
+) -> Evidence:
+    """Everything that these compressors choose by; `first` holds every problem with its first right trace."""
+    wanted, traces, scorer = needs(compressors.values()), _cases(first), sources.scorer
+    tokens = _by_trace(watch(scorer.tokens(traces), label="token scores", total=len(traces)), traces) if "tokens" in wanted else {}
+    steps = _by_trace(watch(scorer.steps(traces), label="step scores", total=len(traces)), traces) if "steps" in wanted else {}
+    classifiers = {s.model: s.revision for s in compressors.values() if isinstance(s, PruneTokensSettings) and s.model is not None}
+    kept = {model: _keep(WordKeeper(sources.folder_of(model, revision)), first) for model, revision in classifiers.items()}
+    return Evidence(difficulties, tokens, steps, kept)
+
+
+def _keep(keeper: WordKeeper, first: Sequence[tuple[Problem, Trace]]) -> dict[str, list[float]]:
+    return {trace.id: keeper.keep(words(split(trace.text).thinking)) for _, trace in first}
+
+
+def _cases(first: Sequence[tuple[Problem, Trace]]) -> dict[Case, list[str]]:
+    """Each case with the ids of its traces."""
+    found: dict[Case, list[str]] = defaultdict(list)
+    for problem, trace in first:
+        parts = split(trace.text)
+        found[Case(problem.question, parts.thinking, final_statement(parts.answer) or "")].append(trace.id)
+    return dict(found)
+
+
+def _by_trace(scored: Iterator[tuple[Case, T]], traces: Mapping[Case, Sequence[str]]) -> dict[str, T]:
+    return {trace_id: scores for case, scores in scored for trace_id in traces[case]}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from data.difficulty import Difficulty, difficulty, pass_rate
 from data.errors import StageError
@@ -11,30 +13,46 @@ from data.lineage import by_problem, outcomes, training_problems
 from data.records import Outcome, Problem, Trace, Verdict
 from data.tables import read_all, write_table
 from pipeline.support import paths
-from pipeline.support.engines import instruction_of, tokenizer_of
+from pipeline.support.engines import engine_spec, instruction_of, tokenizer_of
 from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.compressors.contract import Evidence
-from teachers.engine import ModelRef
+from teachers.engine import Completion, ModelRef, Request
 from teachers.evidence import Sources, gather
+from teachers.generate import Generator
 from teachers.scores import Reader, Scorer
 from teachers.shortening import Shortened, Shortener
 
 
-def shorten(params: Params, problems: Sequence[Problem], *, traces: Sequence[Trace], verdicts: Sequence[Verdict]) -> Shortened:
+def shorten(
+    params: Params, problems: Sequence[Problem], *, traces: Sequence[Trace], verdicts: Sequence[Verdict], statistics: Statistics
+) -> Shortened:
     """Right long traces → short traces, counted with the teacher's tokenizer."""
     training, said = training_problems(problems), outcomes(traces, verdicts)
     drawn = by_problem(traces, training)
     right = {problem_id: [trace for trace in own if said[trace.id] is Outcome.RIGHT] for problem_id, own in drawn.items()}
     difficulties = {problem_id: difficulty(pass_rate(said[trace.id] for trace in own)) for problem_id, own in drawn.items()}
-    evidence = _evidence(params, [(training[problem_id], own[0]) for problem_id, own in right.items() if own], difficulties)
-    shortener, short = Shortener(params.shorten, tokenizer_of(params.sample.teacher), evidence), Shortened()
-    for problem_id, own in progress(right.items(), label="shorten", total=len(right), unit="problem"):
-        if own:
-            shortener.shorten(training[problem_id], own, into=short)
-        else:
-            short.dropped["no right trace"] += 1
+    some_right = [(training[problem_id], own) for problem_id, own in right.items() if own]
+    tokenizer = tokenizer_of(params.sample.teacher)
+    evidence = _evidence(params, [(problem, own[0]) for problem, own in some_right], difficulties)
+    asking = Shortener(params.shorten, tokenizer, evidence)
+    wanted = [request for problem, own in some_right for request in asking.requests(problem, own)]
+    shortener = Shortener(params.shorten, tokenizer, replace(evidence, answers=_answers(params, wanted, statistics)))
+    short = Shortened(dropped=+Counter({"no right trace": len(right) - len(some_right)}))
+    for problem, own in progress(some_right, label="shorten", total=len(some_right), unit="problem"):
+        shortener.shorten(problem, own, into=short)
     return short
+
+
+def _answers(params: Params, wanted: Sequence[Request], statistics: Statistics) -> dict[Request, Completion]:
+    """What the teacher writes where compressors ask for it; its engine is started only for what the completion store lacks."""
+    if not wanted:
+        return {}
+    with Generator(engine_spec(params.sample.engine, params.sample.teacher), paths.completions(), shard="shorten") as generator:
+        completions = progress(generator.complete(wanted), label="ask", total=len(wanted), unit="draw")
+        answers = {completion.request: completion for completion in completions}
+        statistics.made_tokens = generator.made_tokens
+    return answers
 
 
 def _evidence(params: Params, first: Sequence[tuple[Problem, Trace]], difficulties: Mapping[str, Difficulty]) -> Evidence:
@@ -49,7 +67,7 @@ def _evidence(params: Params, first: Sequence[tuple[Problem, Trace]], difficulti
 def _body(statistics: Statistics) -> None:
     params = load()
     problems, traces = read_all(paths.PROBLEMS, Problem), read_all(paths.LONG_TRACES, Trace)
-    short = shorten(params, problems, traces=traces, verdicts=read_all(paths.LONG_VERDICTS, Verdict))
+    short = shorten(params, problems, traces=traces, verdicts=read_all(paths.LONG_VERDICTS, Verdict), statistics=statistics)
     if params.shorten and not short.traces:
         raise StageError(f"no compressor made a trace of {len(traces)} long ones: {dict(short.dropped)}; look at the teacher's texts")
     statistics.rows_in, statistics.dropped = len(traces), short.dropped

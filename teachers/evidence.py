@@ -48,7 +48,7 @@ def gather(
     steps = _by_trace(watch(scorer.steps(traces), label="step scores", total=len(traces)), traces) if "steps" in wanted else {}
     classifiers = {s.model: s.revision for s in compressors.values() if isinstance(s, PruneTokensSettings) and s.model is not None}
     kept = {model: _keep(WordKeeper(sources.folder_of(model, revision)), first) for model, revision in classifiers.items()}
-    return Evidence(difficulties, tokens, steps, kept)
+    return Evidence(difficulties, tokens, steps, words=kept)
 
 
 def _keep(keeper: WordKeeper, first: Sequence[tuple[Problem, Trace]]) -> dict[str, list[float]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from math import ceil
 from typing import TYPE_CHECKING
@@ -11,12 +12,15 @@ from typing import TYPE_CHECKING
 from data.chat import split, text_ids, tokenizer_hash
 from data.errors import RecordError
 from data.records import Problem, Trace, content_id
-from teachers.compressors.contract import Compressor, Desk, Evidence, Skipped
+from teachers.compressors.asking import prompt_text
+from teachers.compressors.contract import Asking, Compressor, Desk, Evidence, Skipped
 from teachers.compressors.registry import build
-from teachers.compressors.settings import AnyCompression, ByDifficulty, in_order
+from teachers.compressors.settings import AnyCompression, AskingSettings, ByDifficulty, in_order
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
+
+    from teachers.engine import Request
 
 
 @dataclass
@@ -52,6 +56,15 @@ class Shortener:
                 into.dropped[f"{name}: {skipped}"] += 1
         into.traces += (trace for traces in made.values() for trace in traces)
 
+    def requests(self, problem: Problem, right: Sequence[Trace]) -> list[Request]:
+        """What a model must answer before the traces of this problem are shortened."""
+        found: list[Request] = []
+        for name, compressor in self._compressors.items():
+            if isinstance(compressor, Asking):
+                with suppress(Skipped):  # it will say so again when it compresses
+                    found += compressor.requests(problem, right, self._budget(self._settings[name], problem, right[0], {}))
+        return found
+
     def _budget(self, settings: AnyCompression, problem: Problem, first: Trace, made: Mapping[str, Sequence[Trace]]) -> int | None:
         """The thinking tokens that are asked for: those of the trace whose length is matched, or a share of the first right draw's."""
         if settings.like is not None:
@@ -77,5 +90,6 @@ class Shortener:
 
 
 def settings_id(settings: AnyCompression) -> str:
-    """A hash of whatever shapes a compressor's texts."""
-    return content_id("shorten", settings.model_dump(mode="json", exclude={"control"}))
+    """A hash of whatever shapes a compressor's texts; of a prompt the text counts and not the file's name."""
+    asked = prompt_text(settings.prompt) if isinstance(settings, AskingSettings) else None
+    return content_id("shorten", settings.model_dump(mode="json", exclude={"control", "prompt"}), asked)

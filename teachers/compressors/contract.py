@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from data.chat import completion_ids, join, split, text_ids, tokenizer_hash
 from data.difficulty import Difficulty
@@ -16,6 +16,7 @@ from data.statement import final_statement
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from teachers.engine import Completion, Request
     from teachers.scores import StepScores, TokenScores
 
 
@@ -33,6 +34,14 @@ class Compressor(Protocol):
         """
 
 
+@runtime_checkable
+class Asking(Compressor, Protocol):
+    """A compressor that has a model write: it is asked for its requests first and compresses when they are answered."""
+
+    def requests(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Request]:
+        """What a model must answer before `compress` is called with the same arguments."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What was found out beforehand for all problems at once; scores are those of each problem's first right draw."""
@@ -43,6 +52,8 @@ class Evidence:
     """Trace id → what the teacher's probabilities say of its tokens."""
     steps: Mapping[str, StepScores] = field(default_factory=dict)
     """Trace id → how much its steps matter for the teacher's answer."""
+    answers: Mapping[Request, Completion] = field(default_factory=dict)
+    """What was asked of a model → what it wrote."""
     words: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     """Classifier → trace id → with which probability it keeps each word."""
 

@@ -7,10 +7,12 @@ from typing import Any
 
 from teachers.compressors.contract import Compressor, Desk
 from teachers.compressors.first_solution import FirstSolution
+from teachers.compressors.fuse import Fuse
 from teachers.compressors.post_think import PostThink
 from teachers.compressors.prune_checks import PruneChecks
 from teachers.compressors.prune_steps import PruneSteps
 from teachers.compressors.prune_tokens import PruneTokens
+from teachers.compressors.rewrite import Rewrite
 from teachers.compressors.settings import AnyCompression
 from teachers.compressors.shortest import Shortest
 from teachers.compressors.truncated import Truncated
@@ -22,6 +24,8 @@ COMPRESSORS: dict[str, Callable[[Desk, Any], Compressor]] = {
     "prune_checks": PruneChecks,
     "prune_steps": PruneSteps,
     "prune_tokens": PruneTokens,
+    "rewrite": Rewrite,
+    "fuse": Fuse,
     "truncated": Truncated,
 }
 

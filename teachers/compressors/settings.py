@@ -108,6 +108,46 @@ class PruneTokensSettings(Budgeted):
         return self
 
 
+class AskingSettings(Compression):
+    """A compressor that has a model write: how it is asked. Its budget can only be a share."""
+
+    prompt: str
+    """Text file: the user's message, with places in braces."""
+    draws: int = Field(1, ge=1, le=16)
+    """Tries; the first that keeps the contract is taken."""
+    temperature: float = Field(0.0, ge=0, le=5)
+    top_p: float = Field(1.0, gt=0, le=1)
+    max_tokens: int = Field(320, ge=1)
+
+    @model_validator(mode="after")
+    def _a_way_to_ask(self) -> Self:
+        if self.like is not None:
+            raise ValueError("what a model is asked for cannot be `like` another compressor's; give `share`")
+        if self.draws > 1 and self.temperature == 0:
+            raise ValueError(f"{self.draws} draws at temperature 0 are one draw; raise `temperature` or set `draws: 1`")
+        return self
+
+
+class RewriteSettings(AskingSettings):
+    """See teachers/compressors/rewrite.py."""
+
+    kind: Literal["rewrite"]
+    prompt: str = "configs/prompts/rewrite.txt"
+    share: Part | ByDifficulty | None = ByDifficulty(easy=0.4, medium=0.5, hard=0.7)
+
+
+class FuseSettings(AskingSettings):
+    """See teachers/compressors/fuse.py."""
+
+    kind: Literal["fuse"]
+    prompt: str = "configs/prompts/fuse.txt"
+    share: Part | ByDifficulty | None = 0.5
+    candidates: int = Field(5, ge=2, le=64)
+    """Draws that are fused at most (K of the paper's code)."""
+    agreeing: Part = 0.75
+    """Share of the right draws that stay: those most like the others."""
+
+
 class TruncatedSettings(Budgeted):
     """See teachers/compressors/truncated.py."""
 
@@ -149,6 +189,8 @@ AnyCompression = Annotated[
     | PruneChecksSettings
     | PruneStepsSettings
     | PruneTokensSettings
+    | RewriteSettings
+    | FuseSettings
     | TruncatedSettings,
     Field(discriminator="kind"),
 ]

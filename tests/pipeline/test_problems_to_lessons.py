@@ -89,7 +89,7 @@ def lessons_from(params: Params, problems: list[Problem]) -> tuple[list[Trace], 
     references = {problem.id: problem.reference for problem in problems}
     cases = [TextCase(trace.id, references[trace.problem_id], trace.text, trace.status) for trace in long]
     verdicts = list(judge_texts(cases, workers=1, timeout_seconds=5))
-    short = shorten(params, problems, traces=long, verdicts=verdicts).table()
+    short = shorten(params, problems, traces=long, verdicts=verdicts, statistics=Statistics("shorten")).table()
     rechecks = reverify(params, problems, traces=short, statistics=Statistics("reverify"))
     tables = Tables(problems, long, verdicts, short, rechecks)
     return long, short, rechecks, compose(params.compose, params.students, tables=tables)

@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -17,21 +20,26 @@ from data.records import NumberReference, Problem, Split, Status, Trace
 from data.statement import final_statement
 from data.steps import steps
 from data.tasks.lab_tokenizer import train_tokenizer
-from teachers.compressors.contract import Desk, Evidence, Skipped
+from teachers.compressors.contract import Asking, Desk, Evidence, Skipped
 from teachers.compressors.prune_tokens import protected, words
 from teachers.compressors.registry import COMPRESSORS, build
 from teachers.compressors.settings import AnyCompression, in_order
+from teachers.engine import Completion, Request
 from teachers.scores import StepScores, TokenScores
 from teachers.shortening import Shortened, Shortener
 
 PROBLEM = Problem.create(task="t", split=Split.TRAIN, question="How much?", reference=NumberReference(value="5"))
 STATEMENT = "The answer is \\boxed{5}."
 SOLUTION = f"Ana = 3. 3 + 2 = 5. {STATEMENT}"
+GOLDEN = [json.loads(line) for line in (Path(__file__).parents[1] / "golden/steps.jsonl").read_text(encoding="utf-8").splitlines()]
 tokenizer = cache(lambda: train_tokenizer(documents=40))
 
 
 SETTINGS = TypeAdapter[AnyCompression](AnyCompression)
 MUST_HAVE: dict[str, dict[str, Any]] = {"truncated": {"share": 0.5}, "prune_steps": {"share": 0.5}, "prune_tokens": {"share": 0.5}}
+
+
+ONCE_ONLY = {"post_think": "no text between the thinking and the final statement", "fuse": "fewer than two different right draws"}
 
 
 def settings_of(kind: str, **more: Any) -> AnyCompression:
@@ -68,15 +76,25 @@ def evidence_of(traces: Sequence[Trace], difficulty: Difficulty = Difficulty.EAS
         tokens[item.id] = TokenScores(key=key, begins=begins, nll=nll, entropy=entropy)
         importance[item.id] = StepScores(key=key, importance=tuple(rng.random() for _ in steps(thinking)))
         kept[item.id] = [rng.random() for _ in words(thinking)]
-    return Evidence({PROBLEM.id: difficulty}, tokens, importance, {"classifier": kept})
+    return Evidence({PROBLEM.id: difficulty}, tokens, importance, words={"classifier": kept})
+
+
+def answered(request: Request, thinking: str, status: Status = Status.OK) -> Completion:
+    """A model that leaves some words out, the same way a second time."""
+    return Completion(request, status, "stop", " ".join(word for word in thinking.split() if word not in ("Now", "Check:", "wait")), ())
 
 
 def compress(
     kind: str, traces: Sequence[Trace], budget: int | None = None, *, difficulty: Difficulty = Difficulty.EASY, **more: Any
 ) -> Trace | str:
     desk = Desk("me", "settings", tokenizer(), evidence_of(traces, difficulty))
+    compressor = build(settings_of(kind, **more), desk)
     try:
-        (short,) = build(settings_of(kind, **more), desk).compress(PROBLEM, traces, budget)
+        if isinstance(compressor, Asking):
+            asked = compressor.requests(PROBLEM, traces, budget)
+            answers = {request: answered(request, split(traces[0].text).thinking) for request in asked}
+            compressor = build(settings_of(kind, **more), replace(desk, evidence=replace(desk.evidence, answers=answers)))
+        (short,) = compressor.compress(PROBLEM, traces, budget)
     except Skipped as skipped:
         return str(skipped)
     return short
@@ -155,11 +173,7 @@ def test_a_second_time_changes_nothing(kind: str, traces: list[Trace], budget: i
     once = compress(kind, traces, budget)
     if isinstance(once, Trace):
         twice = compress(kind, [once], budget)
-        assert (
-            twice == "no text between the thinking and the final statement"
-            if kind == "post_think"
-            else getattr(twice, "text", "") == once.text
-        )
+        assert twice == ONCE_ONLY[kind] if kind in ONCE_ONLY else getattr(twice, "text", "") == once.text
 
 
 def test_shortest_takes_the_fewest_tokens_that_are_taught_and_the_earlier_of_equals() -> None:
@@ -197,6 +211,62 @@ def test_post_think_takes_the_solution_of_the_first_draw(answer: str, thinking: 
     else:
         assert isinstance(short, Trace)
         assert (short.text, short.parent_ids) == (f"<think>{thinking}</think>{STATEMENT}", (traces[0].id,))
+
+
+def desk_with(answers: dict[Request, Completion]) -> Desk:
+    return Desk("me", "settings", tokenizer(), Evidence({PROBLEM.id: Difficulty.EASY}, answers=answers))
+
+
+def test_rewrite_takes_the_first_draw_that_keeps_the_contract() -> None:
+    traces = texts("We want Ana. She has 3. So 3 + 2 = 5. Check: 5 - 2 = 3.", SOLUTION)
+    settings = settings_of("rewrite", draws=4, temperature=0.7)
+    asked = build(settings, desk_with({})).requests(PROBLEM, traces, 9)  # type: ignore[attr-defined]
+    assert [request.draw for request in asked] == [0, 1, 2, 3]
+    prompt = tokenizer().decode(asked[0].prompt_ids)
+    assert "She has 3. So 3 + 2 = 5." in prompt and PROBLEM.question in prompt and "at most 9 tokens" in prompt
+    written = ["1 2 3 4 5 6 7 8 9 1 2 3", "3 + 2 = 5</think>", "3 + 2 = 5", "5"]
+    answers = {request: Completion(request, Status.OK, "stop", text, ()) for request, text in zip(asked, written, strict=True)}
+    (short,) = build(settings, desk_with(answers)).compress(PROBLEM, traces, 9)
+    assert (short.text, short.parent_ids) == (f"<think>3 + 2 = 5</think>{STATEMENT}", (traces[0].id,))
+    with pytest.raises(Skipped, match="cut off"):
+        answers = {request: Completion(request, Status.TRUNCATED, "length", "3", ()) for request in asked}
+        build(settings, desk_with(answers)).compress(PROBLEM, traces, 9)
+
+
+def test_fuse_asks_for_draws_that_agree_and_differ() -> None:
+    alike = ["3 + 2 = 5 pens", "3 + 2 = 5 pens so 5", "2 + 3 = 5 pens", "3 + 2 = 5 pens and done"]
+    traces = [
+        trace(f"<think>{thinking}</think>{SOLUTION}", draw) for draw, thinking in enumerate([*alike, "a whole other way of it", alike[0]])
+    ]
+    settings = settings_of("fuse", candidates=2, agreeing=0.8)
+    (asked,) = build(settings, desk_with({})).requests(PROBLEM, traces, None)  # type: ignore[attr-defined]
+    prompt = tokenizer().decode(asked.prompt_ids)
+    assert "other way" not in prompt and prompt.count("Working ") == 2
+    answers = {asked: Completion(asked, Status.OK, "stop", "3 + 2 = 5", ())}
+    (short,) = build(settings, desk_with(answers)).compress(PROBLEM, traces, None)
+    assert len(short.parent_ids) == 2 and split(short.text).thinking == "3 + 2 = 5"
+    with pytest.raises(Skipped, match="two different"):
+        build(settings, desk_with({})).requests(PROBLEM, [traces[0], traces[-1]], None)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("case", GOLDEN, ids=[str(index) for index in range(len(GOLDEN))])
+def test_golden_thinkings_are_cut_and_pruned_as_a_reader_would(case: dict[str, Any]) -> None:
+    problem = Problem.create(task="t", split=Split.TRAIN, question="How much?", reference=NumberReference(value=case["gold"]))
+    found, right = case["steps"], case["solutions"]
+    whole = trace(f"<think>{''.join(found)}</think>The answer is \\boxed{{{case['gold']}}}.")
+
+    def thinking(kind: str, **more: Any) -> str:
+        (short,) = build(settings_of(kind, **more), desk_with({})).compress(problem, [whole], None)
+        return split(short.text).thinking
+
+    assert thinking("prune_checks") == "".join(step for index, step in enumerate(found) if index not in case["checks"]).strip(), case["why"]
+    if right:
+        assert thinking("first_solution") == "".join(found[: right[0] + 1]).strip()
+        last = right[1] if len(right) > 1 else next(index for index in range(right[0], len(found)) if index + 1 not in case["checks"])
+        assert thinking("first_solution", reflection=True) == "".join(found[: last + 1]).strip()
+    else:
+        with pytest.raises(Skipped, match="no step concludes"):
+            thinking("first_solution")
 
 
 @pytest.mark.parametrize(("thinking", "budget", "kept"), [("1 2 3 4 5", 3, "1 2 3"), ("1 2 3", 9, "1 2 3"), ("1 2 3", 0, ""), ("", 4, "")])

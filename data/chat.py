@@ -79,6 +79,21 @@ def begin_answer(thinking: str, written: Format) -> str:
     return f"Working:\n{thinking.strip()}\n\nShort solution:\n"
 
 
+def tagged(question: str, tag: str | None) -> str:
+    """The question with a tag behind it, by which a student that learnt several ways of writing is asked for one of them."""
+    return question if tag is None else f"{question}\n{tag}"
+
+
+def tagged_instruction(instruction: str | None, tag: str | None) -> str | None:
+    """The instruction that asks every question as `tagged` writes it. Raises TextFormatError for a system message, which cannot."""
+    if tag is None:
+        return instruction
+    around = QUESTION if instruction is None else instruction
+    if QUESTION not in around:
+        raise TextFormatError(f"a tag needs an instruction that holds {QUESTION}, or none; found a system message: {around[:80]!r}")
+    return around.replace(QUESTION, tagged(QUESTION, tag))
+
+
 def messages(question: str, instruction: str | None = None) -> list[dict[str, str]]:
     """The conversation that asks a question.
 

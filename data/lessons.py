@@ -10,8 +10,10 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
-from data.chat import join, split
+from data.chat import join, split, tagged
 from data.errors import StageError, TextFormatError
 from data.records import TEACHER, Lesson, Outcome, Problem, Recheck, Role, Trace
 from data.statement import final_statement
@@ -22,6 +24,13 @@ NO_STATEMENT = "no final statement"
 NOT_SURVIVED = "did not survive"
 Mix = Mapping[str, float]
 """Writer → weight of its share of a student's rows."""
+
+
+class Plan(NamedTuple):
+    """What one student is taught: shares by writer, and what stands behind the question of a writer's rows."""
+
+    mix: Mix
+    tags: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass
@@ -76,15 +85,15 @@ def lesson_text(trace: Trace) -> str | None:
         return None
 
 
-def compose(students: Mapping[str, Mix], of: Material, *, rows_per_problem: int, seed: int) -> dict[str, list[Lesson]]:
+def compose(students: Mapping[str, Plan], of: Material, *, rows_per_problem: int, seed: int) -> dict[str, list[Lesson]]:
     """The lessons of every student, sorted by problem. Raises StageError where no problem has what every student needs."""
-    needed = sorted({TEACHER}.union(*students.values()))
+    needed = sorted({TEACHER}.union(*(plan.mix for plan in students.values())))
     shared = shared_problems(of, needed)
     lessons = {}
-    for name, mix in students.items():
-        taught = _taught(of, slots(shared, mix, rows_per_problem=rows_per_problem, seed=seed))
-        positives = [_lesson(name, of, trace, role=Role.POSITIVE, reason=TAUGHT) for trace in taught]
-        dropped = _dropped(name, of, needed, taught={trace.id for trace in taught}, writers=sorted(mix))
+    for name, plan in students.items():
+        taught = _taught(of, slots(shared, plan.mix, rows_per_problem=rows_per_problem, seed=seed))
+        positives = [_positive(name, of, trace, tag=plan.tags.get(trace.writer)) for trace in taught]
+        dropped = _dropped(name, of, needed, taught={trace.id for trace in taught}, writers=sorted(plan.mix))
         lessons[name] = sorted([*positives, *dropped], key=lambda lesson: (lesson.problem_id, lesson.role is Role.DROPPED, lesson.trace_id))
     return lessons
 
@@ -142,10 +151,15 @@ def _dropped(student: str, of: Material, needed: Sequence[str], *, taught: set[s
     for trace in (trace for writer in writers for trace in of.traces[writer] if trace.id not in taught):
         lacking = [writer for writer in needed if trace.problem_id not in of.usable[writer]]
         reason = of.reasons.get(trace.id) or (f"problem lacks {', '.join(lacking)}" if lacking else NOT_CHOSEN)
-        yield _lesson(student, of, trace, role=Role.DROPPED, reason=reason)
+        yield _lesson(student, of, trace, Role.DROPPED, reason)
 
 
-def _lesson(student: str, of: Material, trace: Trace, *, role: Role, reason: str) -> Lesson:
+def _positive(student: str, of: Material, trace: Trace, *, tag: str | None) -> Lesson:
+    lesson = _lesson(student, of, trace, Role.POSITIVE, TAUGHT)
+    return lesson.model_copy(update={"question": tagged(lesson.question, tag), "completion": of.texts[trace.id]})
+
+
+def _lesson(student: str, of: Material, trace: Trace, role: Role, reason: str) -> Lesson:
     return Lesson(
         student=student,
         problem_id=trace.problem_id,
@@ -153,5 +167,5 @@ def _lesson(student: str, of: Material, trace: Trace, *, role: Role, reason: str
         role=role,
         reason=reason,
         question=of.problems[trace.problem_id].question,
-        completion=of.texts[trace.id] if role is Role.POSITIVE else "",
+        completion="",
     )

@@ -32,9 +32,9 @@ def compose(settings: Compose, students: Mapping[str, Student], *, tables: Table
     ordered = [trace for group in by_problem([*tables.long, *tables.short], training).values() for trace in group]
     said = outcomes(tables.long, tables.long_verdicts)
     survived = rechecks_of(tables.short, tables.short_verdicts)
-    mixes = {name: student.lessons for name, student in students.items()}
+    plans = {name: lessons.Plan(student.lessons, student.tags) for name, student in students.items()}
     material = lessons.material(training, ordered, long=said, short=survived)
-    return lessons.compose(mixes, material, rows_per_problem=settings.rows_per_problem, seed=settings.seed)
+    return lessons.compose(plans, material, rows_per_problem=settings.rows_per_problem, seed=settings.seed)
 
 
 def _body(statistics: Statistics) -> None:

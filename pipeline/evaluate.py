@@ -30,15 +30,14 @@ def _subjects(params: Params, spec: EngineSpec) -> list[Subject]:
 
     Adapters come first: an engine that starts with room for them serves the bare base too, but not the other way round.
     """
-    instruction = instruction_of(params.distill.instruction)
-    base_file = params.evaluate.base_instruction
-    base = Subject(BASE, 0, spec.model, instruction_of(base_file) if base_file else instruction)
-    trained = [
-        Subject(student, seed, model_at(paths.model_of(student, seed), spec.model.folder), instruction)
-        for student in params.students
-        for seed in sorted(params.seeds)
-    ]
+    base = Subject(BASE, 0, spec.model, instruction_of(params.evaluate.base_instruction or params.distill.instruction))
+    trained = [_subject(params, spec, student, seed) for student in params.students for seed in sorted(params.seeds)]
     return sorted([base, *trained], key=lambda subject: subject.model.adapter is None)
+
+
+def _subject(params: Params, spec: EngineSpec, student: str, seed: int) -> Subject:
+    model = model_at(paths.model_of(student, seed), spec.model.folder)
+    return Subject(student, seed, model, instruction_of(params.distill.instruction, tag=params.students[student].ask))
 
 
 def _quiz(params: Params) -> Quiz:

@@ -44,7 +44,7 @@ def handoff(params: Params, choice: Choice, scores: Sequence[Score], problems: S
         by_id,
         Decoder(folder).tokenizer,
         count=params.handoff.problems,
-        instruction=instruction_of(params.distill.instruction),
+        instruction=instruction_of(params.distill.instruction, tag=params.students[student].ask),
     )
     settings = serve_settings(params.handoff, spec)
     tools = tools_for(folder, [by_id[answer.problem_id] for answer in expected], params.verify)
@@ -71,13 +71,14 @@ def _bounds(params: Params, spec: EngineSpec) -> Bounds:
 
 
 def _write_card(params: Params, choice: Choice, problems: Sequence[Problem], found: ServeReport) -> str:
+    student, _ = _chosen(choice)
     spec = engine_spec(params.evaluate.engine, params.distill.base)
     settings = serve_settings(params.handoff, spec)
     serving = serving_facts(
         settings,
         _bounds(params, spec),
         found,
-        instruction=instruction_of(params.distill.instruction),
+        instruction=instruction_of(params.distill.instruction, tag=params.students[student].ask),
         max_tokens=params.evaluate.sampling.max_tokens,
     )
     metrics: Metrics = json.loads((paths.REPORT / "measures.json").read_text(encoding="utf-8"))

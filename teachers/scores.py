@@ -13,6 +13,7 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, TypeVar
@@ -96,7 +97,6 @@ class Scorer:
     def __init__(self, reader: Reader, store_folder: Path) -> None:
         self.made_tokens = 0
         self._reader = reader
-        self._identity = [model_hash(reader.model.folder), tokenizer_hash(reader.tokenizer), reader.instruction, reader.written]
         self._shards: dict[type[Scores], _Shard] = {kind: _Shard(store_folder, kind) for kind in (TokenScores, StepScores)}
         self._loaded: Any = None
 
@@ -132,6 +132,12 @@ class Scorer:
         for case, scores in compute(sorted(missing, key=lambda case: (len(case.thinking), case))):
             shard.put(scores.key, scores.model_dump_json().encode())
             yield case, scores
+
+    @cached_property
+    def _identity(self) -> list[str | None]:
+        """Whatever decides a score beside the case."""
+        reader = self._reader
+        return [model_hash(reader.model.folder), tokenizer_hash(reader.tokenizer), reader.instruction, reader.written]
 
     def _key(self, case: Case) -> str:
         return hashlib.sha256(json.dumps([*self._identity, *case]).encode()).hexdigest()[:32]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.chat import tagged_instruction
 from data.errors import EngineError, ParamsError
 from data.hub import local_folder
 from pipeline.support.params import EngineSettings, ModelSource, Sampling
@@ -42,10 +43,12 @@ def tokenizer_of(source: ModelSource) -> PreTrainedTokenizerBase:
         raise EngineError(f"{source.path}: its tokenizer cannot be loaded ({str(error)[:200]}); the folder needs tokenizer.json") from None
 
 
-def instruction_of(file: str | None) -> str | None:
-    """The system message that a file holds, without white space around it; None where none is named."""
-    if file is None:
-        return None
+def instruction_of(file: str | None, *, tag: str | None = None) -> str | None:
+    """The text that a file holds, without white space around it (None where none is named), with a student's tag behind the question."""
+    return tagged_instruction(None if file is None else _text(file), tag)
+
+
+def _text(file: str) -> str:
     path = Path(file)
     if not path.is_file():
         raise ParamsError(f"instruction: {file!r} is no file; name a text file with the system message, or null")

@@ -159,6 +159,10 @@ class Student(Section):
     start: Name = Field(BASE, alias="from")
     lessons: dict[Name, Annotated[float, Field(gt=0)]]
     """Writer of traces (`teacher` or a compressor) → share of the rows."""
+    tags: dict[Name, str] = {}
+    """Writer → what stands behind the question in its lessons, so that one student learns several ways of writing."""
+    ask: str | None = None
+    """The tag that it is evaluated and served with."""
     train: dict[str, Any] = {}
     """Settings of `distill.training` that differ for this student."""
 
@@ -166,6 +170,15 @@ class Student(Section):
     def _starts_from_base(self) -> Self:
         if self.start != BASE:
             raise ValueError(f"from: {self.start!r} is not allowed; students start from `{BASE}`")
+        return self
+
+    @model_validator(mode="after")
+    def _tags_are_learnt(self) -> Self:
+        if unknown := set(self.tags) - set(self.lessons):
+            raise ValueError(f"tags: {sorted(unknown)} write no lessons of this student; allowed: {sorted(self.lessons)}")
+        learnt = {self.tags.get(writer) for writer in self.lessons}
+        if self.ask not in learnt:
+            raise ValueError(f"ask: {self.ask!r} is in no lesson; allowed: {sorted(map(str, learnt))}")
         return self
 
 

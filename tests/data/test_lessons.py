@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import RecordError, StageError
-from data.lessons import Material, compose, material, shares, slots
+from data.lessons import Material, Plan, compose, material, shares, slots
 from data.lineage import by_problem, outcomes, rechecks_of, training_problems
 from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Split, Status, Trace, Verdict
 
-STUDENTS = {"long": {"teacher": 1.0}, "brief": {"post_think": 1.0}, "mix": {"teacher": 1.0, "post_think": 4.0}}
+STUDENTS = {"long": Plan({"teacher": 1.0}), "brief": Plan({"post_think": 1.0}), "mix": Plan({"teacher": 1.0, "post_think": 4.0})}
 PROBLEMS = {
     problem.id: problem
     for n in range(40)
@@ -86,6 +86,15 @@ def test_a_mix_has_its_shares_and_depends_on_the_seed_alone() -> None:
     other = compose(STUDENTS, usual(), rows_per_problem=1, seed=1)["mix"]
     assert writers(other) == writers(first)
     assert taught(other) != taught(first)
+
+
+def test_tags_stand_behind_the_questions_of_their_writers_rows() -> None:
+    plan = Plan({"teacher": 1.0, "post_think": 1.0}, {"post_think": "Short."})
+    rows = compose({"tagged": plan}, usual(), rows_per_problem=2, seed=0)["tagged"]
+    for lesson in rows:
+        is_tagged = lesson.role is Role.POSITIVE and lesson.completion.startswith("<think>post_think")
+        assert lesson.question == PROBLEMS[lesson.problem_id].question + ("\nShort." if is_tagged else "")
+    assert writers(rows) == {"teacher": 40, "post_think": 40}
 
 
 def test_every_trace_of_a_students_writers_has_a_reason() -> None:

@@ -61,6 +61,7 @@ def _tables(params: Params) -> Tables:
     return Tables(
         read_all(paths.PROBLEMS, Problem),
         read_all(paths.SCORES, Score),
+        read_all(paths.LONG_TRACES, Trace),
         read_all(paths.LONG_VERDICTS, Verdict),
         list(read_table(paths.SHORT_TRACES, Trace)),
         list(read_table(paths.SHORT_VERDICTS, Recheck)),

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from data.difficulty import Difficulty, difficulty, pass_rate
+from data.difficulty import Difficulty, difficulties
 from data.errors import StageError
 from data.hub import local_folder
 from data.lineage import by_problem, outcomes, training_problems
@@ -31,10 +31,9 @@ def shorten(
     training, said = training_problems(problems), outcomes(traces, verdicts)
     drawn = by_problem(traces, training)
     right = {problem_id: [trace for trace in own if said[trace.id] is Outcome.RIGHT] for problem_id, own in drawn.items()}
-    difficulties = {problem_id: difficulty(pass_rate(said[trace.id] for trace in own)) for problem_id, own in drawn.items()}
     some_right = [(training[problem_id], own) for problem_id, own in right.items() if own]
     tokenizer = tokenizer_of(params.sample.teacher)
-    evidence = _evidence(params, [(problem, own[0]) for problem, own in some_right], difficulties)
+    evidence = _evidence(params, [(problem, own[0]) for problem, own in some_right], difficulties(traces, said))
     asking = Shortener(params.shorten, tokenizer, evidence)
     wanted = [request for problem, own in some_right for request in asking.requests(problem, own)]
     shortener = Shortener(params.shorten, tokenizer, replace(evidence, answers=_answers(params, wanted, statistics)))
@@ -55,13 +54,13 @@ def _answers(params: Params, wanted: Sequence[Request], statistics: Statistics) 
     return answers
 
 
-def _evidence(params: Params, first: Sequence[tuple[Problem, Trace]], difficulties: Mapping[str, Difficulty]) -> Evidence:
+def _evidence(params: Params, first: Sequence[tuple[Problem, Trace]], bands: Mapping[str, Difficulty]) -> Evidence:
     """Whatever the compressors choose by; models are loaded only where one of them needs them."""
     sample = params.sample
     model = ModelRef(local_folder(sample.teacher.path, sample.teacher.revision))
     reader = Reader(model, tokenizer_of(sample.teacher), instruction_of(sample.instruction), sample.format)
     with Scorer(reader, paths.token_scores()) as scorer:
-        return gather(params.shorten, first, difficulties, Sources(scorer, local_folder), watch=progress)
+        return gather(params.shorten, first, bands, Sources(scorer, local_folder), watch=progress)
 
 
 def _body(statistics: Statistics) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
 
+from data.difficulty import Difficulty
 from data.records import Lesson, Outcome, Recheck, Role, Trace
 
 
@@ -24,9 +25,17 @@ class Survival:
     empty_draws: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     """Reason → traces that did not survive."""
+    by_difficulty: dict[Difficulty, Counter[bool]] = field(default_factory=lambda: defaultdict(Counter))
+    """Difficulty of the problem → traces that survived (True) and that did not."""
 
-    def add(self, recheck: Recheck) -> None:
+    @property
+    def gain(self) -> float:
+        """By how much the rate from the short thinking is above that from empty thinking."""
+        return self.continued_right / max(self.continued_draws, 1) - self.empty_right / max(self.empty_draws, 1)
+
+    def add(self, recheck: Recheck, difficulty: Difficulty) -> None:
         """Count one trace."""
+        self.by_difficulty[difficulty][recheck.survives] += 1
         self.traces += 1
         self.survived += recheck.survives
         self.stated_right += recheck.stated is Outcome.RIGHT
@@ -45,13 +54,45 @@ class LessonLength(NamedTuple):
     tokens: float
 
 
-def survival(traces: Iterable[Trace], rechecks: Iterable[Recheck]) -> dict[str, Survival]:
-    """Counts per compressor (the traces' writer), by name."""
-    writers = {trace.id: trace.writer for trace in traces}
+class Kept(NamedTuple):
+    """Of the tokens of long lessons the share that one compressor's survivors have: of all, and on the problems that all share."""
+
+    all: float
+    common: float | None
+    """None where no problem has a survivor of every compressor."""
+
+
+def survival(traces: Iterable[Trace], rechecks: Iterable[Recheck], difficulties: Mapping[str, Difficulty]) -> dict[str, Survival]:
+    """Counts per compressor (the traces' writer), by name; `difficulties` by problem."""
+    by_id = {trace.id: trace for trace in traces}
     found: dict[str, Survival] = defaultdict(Survival)
     for recheck in rechecks:
-        found[writers[recheck.trace_id]].add(recheck)
+        trace = by_id[recheck.trace_id]
+        found[trace.writer].add(recheck, difficulties[trace.problem_id])
     return dict(sorted(found.items()))
+
+
+def common_problems(survivors: Sequence[Trace]) -> set[str]:
+    """Problems with a survivor of every compressor that has any."""
+    of_writer: dict[str, set[str]] = defaultdict(set)
+    for trace in survivors:
+        of_writer[trace.writer].add(trace.problem_id)
+    return set.intersection(*of_writer.values()) if of_writer else set()
+
+
+def kept(survivors: Sequence[Trace], long: Mapping[str, Trace], tokens: Callable[[Trace], int]) -> dict[str, Kept]:
+    """Per compressor, by name: tokens of its survivors over those of their first parents; `long` by id, `tokens` counts a lesson."""
+    common = common_problems(survivors)
+    found = {}
+    for writer in sorted({trace.writer for trace in survivors}):
+        own = [trace for trace in survivors if trace.writer == writer]
+        shared = [trace for trace in own if trace.problem_id in common]
+        found[writer] = Kept(_ratio(own, long, tokens), _ratio(shared, long, tokens) if shared else None)
+    return found
+
+
+def _ratio(traces: Sequence[Trace], long: Mapping[str, Trace], tokens: Callable[[Trace], int]) -> float:
+    return sum(map(tokens, traces)) / sum(tokens(long[trace.parent_ids[0]]) for trace in traces)
 
 
 def lesson_length(lessons: Iterable[Lesson], count_tokens: Callable[[str], int]) -> LessonLength:

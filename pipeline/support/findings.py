@@ -7,11 +7,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from data.difficulty import difficulties
+from data.lessons import lesson_text
+from data.lineage import outcomes
 from data.metrics.bootstrap import Estimate
 from data.metrics.cells import measures_of_draws
 from data.metrics.choose import Choice, choose
 from data.metrics.compare import Comparison, Paired, Rules, compare, per_seed
-from data.metrics.lengths import LessonLength, Survival, data_ratios, lesson_length, survival
+from data.metrics.lengths import Kept, LessonLength, Survival, common_problems, data_ratios, kept, lesson_length, survival
 from data.records import Lesson, Outcome, Problem, Recheck, Score, Split, Trace, Verdict
 from pipeline.support.params import BASE, Params
 
@@ -24,6 +27,7 @@ class Tables:
 
     problems: Sequence[Problem]
     scores: Sequence[Score]
+    long: Sequence[Trace]
     long_verdicts: Sequence[Verdict]
     short: Sequence[Trace]
     short_verdicts: Sequence[Recheck]
@@ -45,6 +49,10 @@ class Findings:
     outcomes: Counter[Outcome]
     """Of the long traces."""
     survival: Mapping[str, Survival]
+    kept: Mapping[str, Kept]
+    """By compressor."""
+    common: int
+    """Problems with a survivor of every compressor."""
     lengths: Mapping[str, LessonLength]
     asked: Mapping[str, float]
     """Ratio that a student's compressor was asked for; students whose compressor has none are left out."""
@@ -58,6 +66,8 @@ def findings(tables: Tables, params: Params) -> Findings:
     drawn = _part(tables.scores, Split.TEST, "draw")
     on_validation = compare(validation, rules)
     lengths = {student: lesson_length(rows, tables.count_tokens) for student, rows in tables.lessons.items()}
+    surviving = {recheck.trace_id for recheck in tables.short_verdicts if recheck.survives}
+    survivors = [trace for trace in tables.short if trace.id in surviving]
     return Findings(
         test=compare(test, rules, baselines=(long, BASE)),
         validation=on_validation,
@@ -65,7 +75,9 @@ def findings(tables: Tables, params: Params) -> Findings:
         choice=choose(on_validation, validation, baseline=long, candidates=candidates(params), margin=settings.margin),
         seeds=per_seed(test),
         outcomes=Counter(verdict.outcome for verdict in tables.long_verdicts),
-        survival=survival(tables.short, tables.short_verdicts),
+        survival=survival(tables.short, tables.short_verdicts, difficulties(tables.long, outcomes(tables.long, tables.long_verdicts))),
+        kept=kept(survivors, {trace.id: trace for trace in tables.long}, lambda trace: tables.count_tokens(lesson_text(trace) or "")),
+        common=len(common_problems(survivors)),
         lengths=lengths,
         asked=_asked(params, data_ratios(lengths, long=long)),
     )
@@ -84,13 +96,17 @@ def candidates(params: Params) -> list[str]:
 
 
 def _asked(params: Params, ratios: Mapping[str, float]) -> dict[str, float]:
-    """A control is asked for the length of the compressor that it is `like`: the data ratio of the student taught by that one alone."""
+    """What the compressor of a student taught by one alone is asked for: a share, or the data ratio of the student whose compressor it is
+    `like`. A share that depends on difficulty is no one number.
+    """
     taught_by = {next(iter(student.lessons)): name for name, student in params.students.items() if len(student.lessons) == 1}
     found = {}
     for writer, student in taught_by.items():
-        like = params.shorten[writer].like if writer in params.shorten else None
-        if like in taught_by and taught_by[like] in ratios:
-            found[student] = ratios[taught_by[like]]
+        settings = params.shorten.get(writer)
+        if settings is not None and isinstance(settings.share, float):
+            found[student] = settings.share
+        elif settings is not None and settings.like in taught_by and taught_by[settings.like] in ratios:
+            found[student] = ratios[taught_by[settings.like]]
     return found
 
 
@@ -155,3 +171,6 @@ def _data(found: Findings, long: str) -> Iterator[Row]:
         yield f"{student}.data_token_ratio", ratios.get(student)
     for compressor, counts in found.survival.items():
         yield f"compressor_{compressor}.survival", counts.survived / counts.traces
+        yield f"compressor_{compressor}.gain", counts.gain
+    for compressor, ratio in found.kept.items():
+        yield f"compressor_{compressor}.kept", ratio.all

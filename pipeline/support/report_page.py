@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
+from data.difficulty import EASY_FROM, HARD_TO, Difficulty
 from data.metrics.answers import AES_ALPHA, AES_BETA, AES_GAMMA
 from data.metrics.compare import MIN_PROBLEMS, Comparison, Keeps, Paired
 from data.metrics.lengths import data_ratios
@@ -55,6 +58,10 @@ def page(found: Findings, settings: Report, examples: str) -> str:
         found.choice.rule,
         "## Short traces",
         markdown(_survival_table(found)),
+        "Survived: of all traces, then by difficulty of the problem (share of the teacher's draws that are right: easy from "
+        f"{EASY_FROM:g}, hard up to {HARD_TO:g}). Gain: how much oftener the same model is right from the short thinking than from none.",
+        markdown(_kept_table(found)),
+        "Tokens of a compressor's survivors (thinking + final statement) over those of the long traces that they come from.",
         _outcomes(found),
         "## What was taught, and what came of it",
         markdown(_lengths_table(found, settings)),
@@ -132,14 +139,22 @@ def _validation_table(found: Findings, settings: Report) -> Table:
 
 
 def _survival_table(found: Findings) -> Table:
-    header = ("compressor", "traces", "survived", "stated in thinking", "continued right", "from empty thinking", "why not")
+    bands = list(Difficulty)
+    header = ("compressor", "traces", "survived", *bands, "stated", "continued right", "from empty", "gain (points)", "why not")
     rows = []
     for name, own in found.survival.items():
         reasons = "; ".join(f"{reason}: {number}" for reason, number in sorted(own.dropped.items())) or NONE
-        shares = [share(own.survived, own.traces), share(own.stated_right, own.traces)]
-        shares += [share(own.continued_right, own.continued_draws), share(own.empty_right, own.empty_draws)]
+        by_band = [own.by_difficulty.get(band, Counter()) for band in bands]
+        shares = [share(own.survived, own.traces), *(share(counts[True], counts.total()) for counts in by_band)]
+        shares += [share(own.stated_right, own.traces), share(own.continued_right, own.continued_draws)]
+        shares += [share(own.empty_right, own.empty_draws), f"{100 * own.gain:+.1f}"]
         rows.append([name, str(own.traces), *shares, reasons])
     return header, rows
+
+
+def _kept_table(found: Findings) -> Table:
+    header = ("compressor", "tokens kept", f"on the {found.common} problems that all share")
+    return header, [[name, plain(own.all), plain(own.common)] for name, own in found.kept.items()]
 
 
 def _outcomes(found: Findings) -> str:

@@ -70,8 +70,9 @@ def _scores(student: str, seed: int, problems: list[Problem]) -> Iterable[Score]
             )
 
 
-def _trace(writer: str, draw: int) -> Trace:
-    fields = {"problem_id": "p", "parent_ids": (), "writer": writer, "settings_id": "s", "draw": draw, "text": "t", "status": "ok"}
+def _trace(writer: str, draw: int, *parents: str) -> Trace:
+    text = f"<think>{writer}</think>The answer is \\boxed{{5}}."
+    fields = {"problem_id": "p", "parent_ids": parents, "writer": writer, "settings_id": "s", "draw": draw, "text": text, "status": "ok"}
     return Trace.create(**fields, prompt_tokens=1, completion_tokens=1, tokenizer="t")
 
 
@@ -85,7 +86,8 @@ def _tables() -> Tables:
         for seed in ([0] if student == "base" else [0, 1])
         for score in _scores(student, seed, part)
     ]
-    short = [_trace("post_think", draw) for draw in range(4)] + [_trace("truncated", 0)]
+    long = [_trace("teacher", draw) for draw in range(2)]
+    short = [_trace("post_think", draw, long[0].id) for draw in range(4)] + [_trace("truncated", 0, long[0].id)]
     rechecks = [
         Recheck(
             trace_id=trace.id,
@@ -106,9 +108,10 @@ def _tables() -> Tables:
         for name, length in (("long", 100), ("post_think", 30), ("truncated", 32))
     }
     verdicts = [
-        Verdict(trace_id=str(i), verifier="v", version="1", outcome=o, extracted=None, detail="") for i, o in enumerate(("right", "wrong"))
+        Verdict(trace_id=trace.id, verifier="v", version="1", outcome=outcome, extracted=None, detail="")
+        for trace, outcome in zip(long, ("right", "wrong"), strict=True)
     ]
-    return Tables(problems, scores, verdicts, short, rechecks, lessons, len)
+    return Tables(problems, scores, long, verdicts, short, rechecks, lessons, len)
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +229,7 @@ def test_the_stage_reports_to_the_terminal_and_to_mlflow(
     for path, rows in (
         (paths.PROBLEMS, tables.problems),
         (paths.SCORES, tables.scores),
+        (paths.LONG_TRACES, tables.long),
         (paths.LONG_VERDICTS, tables.long_verdicts),
         (paths.SHORT_TRACES, tables.short),
         (paths.SHORT_VERDICTS, tables.short_verdicts),

@@ -1,13 +1,14 @@
 import pytest
 
-from data.metrics.lengths import LessonLength, data_ratios, lesson_length, survival
+from data.difficulty import Difficulty
+from data.metrics.lengths import LessonLength, common_problems, data_ratios, kept, lesson_length, survival
 from data.records import Lesson, Outcome, Recheck, Role, Status, Trace
 
 
-def _trace(writer: str, draw: int) -> Trace:
+def _trace(writer: str, draw: int, problem_id: str = "p", parent_ids: tuple[str, ...] = ()) -> Trace:
     return Trace.create(
-        problem_id="p",
-        parent_ids=(),
+        problem_id=problem_id,
+        parent_ids=parent_ids,
         writer=writer,
         settings_id="s",
         draw=draw,
@@ -35,10 +36,27 @@ def _recheck(trace: Trace, survives: bool, reason: str) -> Recheck:
 def test_survival_counts_reasons_per_compressor() -> None:
     traces = [_trace("shortest", 0), _trace("shortest", 1), _trace("cut", 0)]
     rows = [_recheck(traces[0], True, "ok"), _recheck(traces[1], False, "continued wrong"), _recheck(traces[2], False, "not stated")]
-    found = survival(traces, rows)
+    found = survival(traces, rows, {"p": Difficulty.HARD})
     assert list(found) == ["cut", "shortest"]
     assert (found["shortest"].traces, found["shortest"].survived, found["shortest"].dropped) == (2, 1, {"continued wrong": 1})
     assert (found["cut"].continued_right, found["cut"].empty_draws) == (0, 1)
+    assert found["shortest"].by_difficulty == {Difficulty.HARD: {True: 1, False: 1}}
+    assert (found["shortest"].gain, found["cut"].gain) == (0.5, 0.0)
+
+
+def test_kept_tokens_are_those_of_first_parents_on_all_and_on_common_problems() -> None:
+    long = {trace.id: trace for trace in (_trace("teacher", 0, problem) for problem in "pq")}
+    parents = {trace.problem_id: trace.id for trace in long.values()}
+    short = [
+        _trace("cut", 0, "p", (parents["p"], "another")),
+        _trace("cut", 0, "q", (parents["q"],)),
+        _trace("brief", 0, "p", (parents["p"],)),
+    ]
+    assert common_problems(short) == {"p"}
+    lengths = {**dict.fromkeys(long, 100), short[0].id: 20, short[1].id: 60, short[2].id: 50}
+    found = kept(short, long, lambda trace: lengths[trace.id])
+    assert found == {"brief": (0.5, 0.5), "cut": (0.4, 0.2)}
+    assert kept([], long, lambda trace: 1) == {}
 
 
 def test_lessons_that_are_not_taught_have_no_length() -> None:

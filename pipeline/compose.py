@@ -37,16 +37,20 @@ def compose(settings: Compose, students: Mapping[str, Student], *, tables: Table
     return lessons.compose(plans, material, rows_per_problem=settings.rows_per_problem, seed=settings.seed)
 
 
-def _body(statistics: Statistics) -> None:
-    params = load()
-    tables = Tables(
+def read_tables() -> Tables:
+    """The tables of the last run."""
+    return Tables(
         read_all(paths.PROBLEMS, Problem),
         read_all(paths.LONG_TRACES, Trace),
         read_all(paths.LONG_VERDICTS, Verdict),
         list(read_table(paths.SHORT_TRACES, Trace)),
         list(read_table(paths.SHORT_VERDICTS, Recheck)),
     )
-    composed = compose(params.compose, params.students, tables=tables)
+
+
+def _body(statistics: Statistics) -> None:
+    params = load()
+    composed = compose(params.compose, params.students, tables=read_tables())
     shutil.rmtree(paths.LESSONS, ignore_errors=True)  # a student that left the params leaves the folder
     statistics.rows_in = sum(write_table(paths.lessons_of(student), rows) for student, rows in composed.items())
     statistics.dropped = Counter(row.reason for rows in composed.values() for row in rows if row.role is Role.DROPPED)

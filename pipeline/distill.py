@@ -20,16 +20,19 @@ from students.launch import Finished, train
 
 def distill(params: Params, lessons: Path, output: Path, *, student: str, seed: int) -> Finished:
     """Lessons and the base → a trained student in `output`, with its loss curve beside the weights."""
+    job = job_of(params, lessons, student=student, seed=seed)
+    finished = train(job)
+    publish(job.model, output)
+    shutil.rmtree(job.work)
+    return finished
+
+
+def job_of(params: Params, lessons: Path, *, student: str, seed: int) -> Job:
+    """The training of one student; its work folder is named by whatever decides the weights."""
     base, training = params.distill.base, training_of(params, student)
     folder, instruction = local_folder(base.path, base.revision), instruction_of(params.distill.instruction)
     work = paths.checkpoints() / training_id(folder, lessons, training, seed=seed, instruction=instruction)
-    job = Job(
-        base=folder, base_name=base.path, lessons=lessons, work=work, training=training, seed=seed, instruction=instruction
-    )  # fmt: skip
-    finished = train(job)
-    publish(job.model, output)
-    shutil.rmtree(work)
-    return finished
+    return Job(base=folder, base_name=base.path, lessons=lessons, work=work, training=training, seed=seed, instruction=instruction)
 
 
 def _body(statistics: Statistics, params: Params, student: str, seed: int) -> None:

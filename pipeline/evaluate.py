@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 
 from data.records import Problem, Score, Split
 from data.tables import read_all, write_table
@@ -11,33 +12,48 @@ from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings
 from pipeline.support.params import BASE, Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
-from teachers.engine import EngineSpec
+from students.checkpoints import folder_hash
+from students.strength import at_strength
+from teachers.engine import EngineSpec, ModelRef
 from teachers.evaluation import Answer, Quiz, Subject, answers, model_at, questions, scores
 from teachers.generate import Generator
 
+ModelOf = Callable[[str, int], Path]
+"""Where the trained weights of a student and seed lie."""
 
-def evaluate(params: Params, problems: Sequence[Problem], *, statistics: Statistics) -> list[Score]:
+
+def evaluate(params: Params, problems: Sequence[Problem], *, statistics: Statistics, model_of: ModelOf = paths.model_of) -> list[Score]:
     """Problems and trained students → scores, sorted by (student, seed, split, mode, problem, draw)."""
     spec = engine_spec(params.evaluate.engine, params.distill.base)
-    given = _answered(_subjects(params, spec), problems, _quiz(params), spec=spec, statistics=statistics)
+    given = _answered(_subjects(params, spec, model_of), problems, _quiz(params), spec=spec, statistics=statistics)
     cases = [TextCase(answer.key, answer.problem.reference, answer.completion.text, answer.completion.status) for answer in given]
     judged = judge_texts(cases, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)
     return scores(given, progress(judged, label="judge", total=len(cases)))
 
 
-def _subjects(params: Params, spec: EngineSpec) -> list[Subject]:
-    """The base with seed 0, and every student and seed of params; other folders of models are not looked at.
+def _subjects(params: Params, spec: EngineSpec, model_of: ModelOf) -> list[Subject]:
+    """The base with seed 0, and every student, variant and seed of params; other folders of models are not looked at.
 
     Adapters come first: an engine that starts with room for them serves the bare base too, but not the other way round.
     """
-    base = Subject(BASE, 0, spec.model, instruction_of(params.evaluate.base_instruction or params.distill.instruction))
-    trained = [_subject(params, spec, student, seed) for student in params.students for seed in sorted(params.seeds)]
+    instruction = params.distill.instruction
+    base = Subject(BASE, 0, spec.model, instruction_of(params.evaluate.base_instruction or instruction))
+    asked = [(name, name, student.ask, 1.0) for name, student in params.students.items()]
+    asked += [(name, v.of, v.ask or params.students[v.of].ask, v.strength) for name, v in params.evaluate.variants.items()]
+    trained = [
+        Subject(name, seed, _model(model_of(student, seed), spec.model.folder, strength), instruction_of(instruction, tag=tag))
+        for name, student, tag, strength in asked
+        for seed in sorted(params.seeds)
+    ]
     return sorted([base, *trained], key=lambda subject: subject.model.adapter is None)
 
 
-def _subject(params: Params, spec: EngineSpec, student: str, seed: int) -> Subject:
-    model = model_at(paths.model_of(student, seed), spec.model.folder)
-    return Subject(student, seed, model, instruction_of(params.distill.instruction, tag=params.students[student].ask))
+def _model(trained: Path, base: Path, strength: float) -> ModelRef:
+    model = model_at(trained, base)
+    if strength == 1:
+        return model
+    weights = trained.resolve()
+    return model_at(at_strength(weights, base, strength, paths.at_strength(folder_hash(weights), folder_hash(base), strength)), base)
 
 
 def _quiz(params: Params) -> Quiz:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from data.chat import Format
 from data.lineage import by_problem, training_problems
 from data.records import Problem, Recheck, Trace
 from data.tables import read_all, read_table, write_table
@@ -12,8 +13,9 @@ from data.verifiers.judge import judge_texts
 from data.verifiers.stated import Thinking, stated_all
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings, tokenizer_of
-from pipeline.support.params import Params, load
+from pipeline.support.params import ModelSource, Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
+from teachers.engine import EngineSpec
 from teachers.generate import Generator
 from teachers.recheck import Rule, Tally, probe_of, probes_of, recheck, requests_of
 from teachers.sampling import Recipe, usable
@@ -24,21 +26,31 @@ def reverify(params: Params, problems: Sequence[Problem], *, traces: Sequence[Tr
     training = training_problems(problems)
     by_problem(traces, training)  # refuses traces of other problems
     tally = _continued(params, training, traces=traces, statistics=statistics)
-    rule = Rule(params.reverify.require, frozenset(name for name, settings in params.shorten.items() if settings.control))
+    controls = frozenset(name for name, settings in params.shorten.items() if settings.control)
+    rule = Rule(params.reverify.require, controls, params.reverify.rate)
     thinkings = [Thinking(t.id, training[t.problem_id].reference, probe_of(training[t.problem_id], t).thinking) for t in traces]
     stated = dict(stated_all(thinkings, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds))
     return [recheck(t, training[t.problem_id], stated=stated[t.id], tally=tally, rule=rule) for t in traces]
 
 
+def _reader(params: Params) -> tuple[ModelSource, EngineSpec, Recipe]:
+    """The model that goes on, its engine, and how it is asked."""
+    settings, sample, distill = params.reverify, params.sample, params.distill
+    is_teacher = settings.reader == "teacher"
+    engine, source = (sample.engine, sample.teacher) if is_teacher else (params.evaluate.engine, distill.base)
+    file, written = (sample.instruction, sample.format) if is_teacher else (distill.instruction, Format.THINK)
+    recipe = Recipe(sampling_settings(settings.sampling), settings.draws, instruction_of(file), written)
+    return source, engine_spec(engine, source), recipe
+
+
 def _continued(params: Params, training: Mapping[str, Problem], *, traces: Sequence[Trace], statistics: Statistics) -> Tally:
-    """Let the teacher go on from every thinking, and from none, and judge where it ends."""
-    sample, settings, tally, failed = params.sample, params.reverify, Tally(), Counter[str]()
-    recipe = Recipe(sampling_settings(settings.sampling), settings.draws, instruction_of(sample.instruction), sample.format)
-    spec = engine_spec(sample.engine, sample.teacher)
-    wanted = requests_of(probes_of(training, traces), tokenizer_of(sample.teacher), recipe, max_model_length=spec.max_model_length)
+    """Let the reader go on from every thinking, and from none, and judge where it ends."""
+    tally, failed = Tally(), Counter[str]()
+    source, spec, recipe = _reader(params)
+    wanted = requests_of(probes_of(training, traces), tokenizer_of(source), recipe, max_model_length=spec.max_model_length)
     with Generator(spec, paths.completions(), shard="reverify") as generator:
         completions = progress(generator.complete(wanted), label="reverify", total=len(wanted), unit="draw")
-        ended_well = usable(completions, failed, expected=len(wanted), max_errors=sample.max_errors)
+        ended_well = usable(completions, failed, expected=len(wanted), max_errors=params.sample.max_errors)
         cases = list(tally.cases(ended_well, wanted))
         statistics.made_tokens = generator.made_tokens
     judged = judge_texts(cases, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)

@@ -1,7 +1,7 @@
 """Verification of short traces on their thinking alone, in two ways.
 
 `stated`: does the thinking state the answer? `continued`: a model goes on from the end of the thinking; is it right in more than
-half of its draws? Beside it stands the same model's rate from empty thinking, since a strong model needs no thinking at all.
+a set share of its draws? Beside it stands the same model's rate from empty thinking, since a strong model needs no thinking at all.
 After step entropy's check of shortened thinking (arXiv 2508.03346), with the rate from empty thinking added.
 """
 
@@ -37,10 +37,14 @@ Wanted = Mapping[Request, Sequence[Probe]]
 
 @dataclass(frozen=True)
 class Rule:
-    """What a short trace must pass; `controls` are the writers that are exempt."""
+    """What a short trace must pass; `controls` are the writers that are exempt.
+
+    A thinking carries on to the answer if more than the share `rate` of its continuations is right.
+    """
 
     require: Require
     controls: frozenset[str]
+    rate: float = 0.5
 
 
 def probe_of(problem: Problem, trace: Trace) -> Probe:
@@ -120,7 +124,7 @@ def _judge(writer: str, rule: Rule, *, stated: bool, continued: tuple[int, int])
     right, draws = continued
     missed = {
         "stated": None if stated else "not stated",
-        "continued": None if 2 * right > draws else "continued wrong" if draws else "too long to continue from",
+        "continued": None if right > rule.rate * draws else "continued wrong" if draws else "too long to continue from",
     }
     asked = [rule.require] if rule.require in missed else list(missed)
     failures = [text for name in asked if (text := missed[name])]

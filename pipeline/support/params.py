@@ -141,6 +141,10 @@ class Verify(Section):
 class Reverify(Section):
     """Does the short thinking alone carry to the right answer? A model continues from it."""
 
+    reader: Literal["teacher", "base"] = "teacher"
+    """Who continues: the teacher as it samples, or the untrained student as it is evaluated."""
+    rate: float = Field(0.5, ge=0, lt=1)
+    """More than this share of the continuations must be right."""
     draws: int = Field(1, ge=1)
     sampling: Sampling = Sampling(temperature=0, max_tokens=64)
     require: Literal["stated", "continued", "both", "either"] = "continued"
@@ -191,6 +195,16 @@ class Distill(Section):
     """The same for what students are trained and served with."""
 
 
+class Variant(Section):
+    """A trained student evaluated in another way; it needs no training and is never handed off."""
+
+    of: Name
+    ask: str | None = None
+    """Another of its tags; null: its own."""
+    strength: float = Field(1.0, ge=0, le=4)
+    """How far its weights lie from the base: 1 as trained, less is nearer to the base (students/strength.py)."""
+
+
 class Evaluate(Section):
     """What is measured on which problems."""
 
@@ -202,6 +216,7 @@ class Evaluate(Section):
     """The first so many test problems get draws; all get a greedy answer."""
     base_instruction: str | None = None
     """The same for the untrained base; null: that of the students."""
+    variants: dict[Name, Variant] = {}
 
 
 class Report(Section):
@@ -270,6 +285,19 @@ class Params(Section):
             raise ValueError(f"students.{BASE}: this name is the untrained model's; choose another")
         if self.report.long not in self.students:
             raise ValueError(f"report.long: {self.report.long!r} is no student; allowed: {sorted(self.students)}")
+        return self
+
+    @model_validator(mode="after")
+    def _variants_are_of_students(self) -> Self:
+        for name, variant in self.evaluate.variants.items():
+            place = f"evaluate.variants.{name}"
+            if name == BASE or name in self.students:
+                raise ValueError(f"{place}: this name is taken; choose another")
+            if variant.of not in self.students:
+                raise ValueError(f"{place}.of: {variant.of!r} is no student; allowed: {sorted(self.students)}")
+            tags = self.students[variant.of].tags.values()
+            if variant.ask is not None and variant.ask not in tags:
+                raise ValueError(f"{place}.ask: {variant.ask!r} is no tag of {variant.of}; allowed: {sorted(tags)}")
         return self
 
 

@@ -53,6 +53,11 @@ def checkpoints() -> Path:
     return workspace() / "checkpoints"
 
 
+def at_strength(model: str, base: str, strength: float) -> Path:
+    """Weights between a base and a student, by content."""
+    return workspace() / "strengths" / f"{model[:16]}-{base[:16]}-{strength:g}"
+
+
 def stage_statistics() -> Path:
     """One JSON file per stage: seconds, rows, tokens; for the table at the end and for `make plan`."""
     return workspace() / "stages"

@@ -58,7 +58,7 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequenc
         writer.writerows(rows)
 
 
-def draw_pareto(path: Path, test: Comparison) -> None:
+def draw_pareto(path: Path, test: Comparison, *, problems: str = "test problems") -> None:
     """Accuracy against mean tokens with 95 % error bars, one colour per student, as PNG."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -70,7 +70,7 @@ def draw_pareto(path: Path, test: Comparison) -> None:
         _draw_student(axes, test, student, number)
     axes.set_xlabel("mean tokens per question (thinking + answer)")
     axes.set_ylabel("accuracy, %")
-    axes.set_title(f"{test.problems} test problems, greedy; bars: 95 % intervals", fontsize=10)
+    axes.set_title(f"{test.problems} {problems}, greedy; bars: 95 % intervals", fontsize=10)
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
     axes.legend(title="student", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)

@@ -3,6 +3,8 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 from data.errors import ParamsError, StageError
 from data.records import NumberReference, Outcome, Problem, Score, Split
@@ -97,3 +99,33 @@ def test_missing_models_and_instructions_are_named(place: Path) -> None:
     _train("long")
     with pytest.raises(ParamsError, match=r"gone\.txt"):
         _evaluate(_params(["long"], base_instruction="gone.txt"))
+
+
+def test_variants_ask_a_student_in_another_way_or_at_another_strength(place: Path) -> None:
+    for folder, value in (("base", 1.0), *((paths.model_of("mix", seed), 3.0) for seed in (0, 1))):
+        shutil.copytree("base", folder, dirs_exist_ok=True)
+        save_file({"w": torch.full((2,), value)}, Path(folder) / "model.safetensors", metadata={"format": "pt"})
+    settings = _params(["long"]).model_dump(by_alias=True)
+    settings["shorten"] = {"post_think": {"kind": "post_think"}}
+    settings["students"] = {"mix": {"from": "base", "lessons": {"teacher": 1, "post_think": 1}, "tags": {"post_think": "Short."}}}
+    settings["evaluate"]["variants"] = {"brief": {"of": "mix", "ask": "Short."}, "half": {"of": "mix", "strength": 0.5}}
+    scores, _ = _evaluate(Params.model_validate({**settings, "report": {"long": "mix"}}))
+    subjects = {(row.student, row.seed) for row in scores}
+    assert subjects == {("base", 0), *((name, seed) for name in ("mix", "brief", "half") for seed in (0, 1))}
+    (between,) = {load_file(file)["w"][0].item() for file in paths.workspace().glob("strengths/*/model.safetensors")}
+    assert between == 2.0
+    texts = {name: [row.text for row in scores if row.student == name] for name in ("mix", "brief", "half")}
+    assert texts["mix"] != texts["brief"] and texts["mix"] != texts["half"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "said"),
+    [
+        ({"of": "nobody"}, "no student; allowed"),
+        ({"of": "long", "ask": "Short."}, "no tag of long"),
+        ({"of": "long", "strength": 9}, "less than or equal"),
+    ],
+)
+def test_variants_of_nothing_are_refused(variant: dict[str, object], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        _params(["long"], variants={"other": variant})

@@ -91,6 +91,13 @@ def test_the_rule_decides_who_survives(require: Any, stated: Outcome, right: int
     assert (result.continued_right, result.continued_draws, result.empty_right, result.empty_draws) == (right, 3, 1, 3)
 
 
+@pytest.mark.parametrize(("right", "rate", "survives"), [(2, 0.6, True), (2, 0.7, False), (3, 0.9, True), (1, 0.0, True), (0, 0.0, False)])
+def test_a_set_share_of_the_continuations_must_be_right(right: int, rate: float, survives: bool) -> None:
+    short = trace("3 + 2 = 5.")
+    tally = judged(wanted(short), {"3 + 2 = 5.": right, "": 0})
+    assert recheck(short, PROBLEM, stated=Outcome.WRONG, tally=tally, rule=Rule("continued", frozenset(), rate)).survives == survives
+
+
 def test_controls_survive_with_their_numbers_beside_them() -> None:
     short = trace("cut")
     tally = judged(wanted(short), {"cut": 0, "": 0})

@@ -1,0 +1,180 @@
+"""Which short is right for this student? Small trainings of compressors and mixes, compared on validation problems alone.
+
+It stands beside the graph: it reads the traces that the last `dvc repro` verified, trains probes on a share of the problems, and writes
+a params file with the recommended student, a plot and a table to .shortcot/recommend. A killed run goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from data.errors import ParamsError, ShortcotError
+from data.metrics.choose import Choice, choose
+from data.metrics.compare import Comparison, Rules, compare
+from data.records import TEACHER, Split
+from data.tables import disk_errors_named, write_table
+from pipeline.commands.params import resolved
+from pipeline.compose import Tables, compose, read_tables
+from pipeline.distill import distill, job_of
+from pipeline.evaluate import evaluate
+from pipeline.support import paths, report_plots
+from pipeline.support.findings import candidates
+from pipeline.support.params import Params, Student, load
+from pipeline.support.report_text import count, percent, points, ratio
+from pipeline.support.stage import Statistics
+from pipeline.support.text_table import render
+from students.job import Trained
+
+LONG = "long"
+
+
+class Options(NamedTuple):
+    """How much is tried: share of the training problems, number of seeds, shares of long lessons in a mix."""
+
+    share: float = 0.34
+    seeds: int = 3
+    long_shares: tuple[float, ...] = (0.0, 0.2)
+
+
+class Recommendation(NamedTuple):
+    """What was found, and the settings that follow from it."""
+
+    comparison: Comparison
+    choice: Choice
+    params: Params
+
+
+def recommend(params: Params, tables: Tables, options: Options, folder: Path) -> Recommendation:
+    """Train and compare probes under `folder`. Raises ParamsError where there is nothing to choose from."""
+    probes = _probes(params, options)
+    models = _trained(probes, _part(tables, options.share), folder)
+    validation = [problem for problem in tables.problems if problem.split is Split.VALIDATION]
+    scores = evaluate(probes, validation, statistics=Statistics("recommend"), model_of=lambda student, seed: models[student, seed])
+    rules = Rules(params.report.resamples, params.report.seed, params.report.margin)
+    comparison = compare(scores, rules, baselines=(LONG,))
+    choice = choose(comparison, scores, baseline=LONG, candidates=candidates(probes), margin=rules.margin)
+    return Recommendation(comparison, choice, _settings(params, probes, choice))
+
+
+def _settings(params: Params, probes: Params, choice: Choice) -> Params:
+    """The params with the chosen student in them, and with it alone to be handed off."""
+    assert choice.student is not None
+    students = {**params.students, choice.student: probes.students[choice.student]}
+    handoff = params.handoff.model_copy(update={"candidates": [choice.student]})
+    return Params.model_validate(params.model_copy(update={"students": students, "handoff": handoff}).model_dump(by_alias=True))
+
+
+def _probes(params: Params, options: Options) -> Params:
+    """The params with a student for every compressor (no controls) and mix, and the long one."""
+    if not 0 < options.share <= 1 or options.seeds < 1 or not all(0 <= long < 1 for long in options.long_shares):
+        raise ParamsError(f"{options}: allowed are a share in (0, 1], at least one seed, and long shares in [0, 1)")
+    compressors = [name for name, settings in params.shorten.items() if not settings.control]
+    if not compressors:
+        raise ParamsError("shorten: names no compressor but controls, so there is nothing to choose from; add one")
+    students = {LONG: _student({TEACHER: 1.0})}
+    for name in compressors:
+        students |= {_name(name, long): _student({name: 1 - long} | ({TEACHER: long} if long else {})) for long in options.long_shares}
+    quiet = params.evaluate.model_copy(update={"draws": 0, "draw_problems": 0, "variants": {}})
+    report = params.report.model_copy(update={"long": LONG})
+    seeds = list(range(options.seeds))
+    return params.model_copy(update={"students": students, "seeds": seeds, "evaluate": quiet, "report": report})
+
+
+def _name(compressor: str, long: float) -> str:
+    return f"{compressor}_long{round(100 * long)}" if long else compressor
+
+
+def _student(lessons: Mapping[str, float]) -> Student:
+    return Student.model_validate({"from": "base", "lessons": lessons})
+
+
+def _part(tables: Tables, share: float) -> Tables:
+    """The tables of a share of the training problems, chosen by id."""
+    training = sorted(problem.id for problem in tables.problems if problem.split is Split.TRAIN)
+    left_out = set(training[max(1, round(share * len(training))) :])
+    long, short = ([trace for trace in traces if trace.problem_id not in left_out] for traces in (tables.long, tables.short))
+    ids = {trace.id for trace in (*long, *short)}
+    return Tables(
+        [problem for problem in tables.problems if problem.id not in left_out],
+        long,
+        [verdict for verdict in tables.long_verdicts if verdict.trace_id in ids],
+        short,
+        [recheck for recheck in tables.short_verdicts if recheck.trace_id in ids],
+    )
+
+
+def _trained(probes: Params, tables: Tables, folder: Path) -> dict[tuple[str, int], Path]:
+    """Where the weights of every probe and seed lie; what was trained before on the same lessons is not trained again."""
+    found = {}
+    for student, lessons in compose(probes.compose, probes.students, tables=tables).items():
+        file = folder / "lessons" / f"{student}.jsonl"
+        write_table(file, lessons)
+        for seed in probes.seeds:
+            job = job_of(probes, file, student=student, seed=seed)
+            found[student, seed] = folder / "models" / job.work.name
+            if Trained.read(found[student, seed]) is None:
+                print(f"probe {student}, seed {seed}", flush=True)
+                distill(probes, file, found[student, seed], student=student, seed=seed)
+    return found
+
+
+def table(found: Recommendation) -> tuple[list[str], list[list[str]]]:
+    """The probes on the validation problems, from few tokens to many."""
+    header = ["probe", "accuracy", "tokens / question", "- long (points)", "tokens / long's", "within the margin?"]
+    within = {row.student: "yes" if row.within_margin else "no" for row in found.choice.candidates}
+    pairs = found.comparison.paired[LONG]
+    rows = []
+    for student in sorted(found.comparison.summary, key=lambda name: found.comparison.value(name, "tokens")):
+        own, pair = found.comparison.summary[student], pairs.get(student)
+        compared = [points(pair.difference), ratio(pair.token_ratio)] if pair else ["", ""]
+        rows.append([student, percent(own["accuracy"]), count(own["tokens"]), *compared, within.get(student, "")])
+    return header, rows
+
+
+def reason(found: Recommendation, options: Options) -> str:
+    """Why this student, in one paragraph."""
+    best = str(found.choice.student)
+    pair = found.comparison.paired[LONG][best]
+    margin = "" if found.choice.within_margin else " None was within the margin; this one is the most accurate."
+    return (
+        f"{best}: {points(pair.difference)} points against the long student at {ratio(pair.token_ratio)} of its tokens, on "
+        f"{found.comparison.problems} validation problems; probes of {options.share:.0%} of the training problems, {options.seeds} seeds, "
+        f"95 % intervals over problems. Of the probes within {found.choice.margin:g} of the long one's accuracy it writes the fewest "
+        f"tokens.{margin}"
+    )
+
+
+def _write(found: Recommendation, options: Options, folder: Path) -> Path:
+    with disk_errors_named(folder):
+        report_plots.draw_pareto(folder / "pareto.png", found.comparison, problems="validation problems")
+        path = folder / "params.yaml"
+        said = "\n".join(f"# {line}" for line in textwrap.wrap(reason(found, options), 120))
+        path.write_text(f"{said}\n{resolved(found.params)}", encoding="utf-8")
+    return path
+
+
+def _main(options: Options) -> None:
+    params, folder = load(), paths.workspace() / "recommend"
+    tables = read_tables()
+    found = recommend(params, tables, options, folder)
+    path = _write(found, options, folder)
+    print(render(*table(found)))
+    print(f"{reason(found, options)}\nPlot: {folder / 'pareto.png'}. Settings: make repro PARAMS={path}")
+
+
+if __name__ == "__main__":
+    default = Options()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--share", type=float, default=default.share, help="of the training problems (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=default.seeds, help="trainings of every probe (default: %(default)s)")
+    parser.add_argument("--long-shares", type=float, nargs="+", default=default.long_shares, help="of the mixes (default: %(default)s)")
+    asked = parser.parse_args()
+    try:
+        _main(Options(asked.share, asked.seeds, tuple(asked.long_shares)))
+    except ShortcotError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import NamedTuple
 
+from data.chat import split
 from data.difficulty import Difficulty
+from data.metrics.bootstrap import Estimate
 from data.records import Lesson, Outcome, Recheck, Role, Trace
 
 
@@ -47,11 +49,16 @@ class Survival:
             self.dropped[recheck.reason] += 1
 
 
+REGROWN = 1.5
+"""A student whose answers are this much longer than those it was taught writes again what was cut from the thinking."""
+
+
 class LessonLength(NamedTuple):
-    """What one student is taught: rows, and mean tokens of a row (thinking + answer + end token)."""
+    """What one student is taught: rows, and mean tokens of a row (thinking + answer + end token) and of its answer (with end token)."""
 
     rows: int
     tokens: float
+    answer_tokens: float
 
 
 class Kept(NamedTuple):
@@ -97,8 +104,15 @@ def _ratio(traces: Sequence[Trace], long: Mapping[str, Trace], tokens: Callable[
 
 def lesson_length(lessons: Iterable[Lesson], count_tokens: Callable[[str], int]) -> LessonLength:
     """Rows and mean tokens of the lessons that are taught."""
-    counts = [count_tokens(lesson.completion) for lesson in lessons if lesson.role is Role.POSITIVE]
-    return LessonLength(len(counts), fmean(counts) if counts else 0.0)
+    taught = [lesson.completion for lesson in lessons if lesson.role is Role.POSITIVE]
+    if not taught:
+        return LessonLength(0, 0.0, 0.0)
+    return LessonLength(len(taught), fmean(map(count_tokens, taught)), fmean(count_tokens(split(text).answer) for text in taught))
+
+
+def regrows(answer_tokens: Estimate, lessons: LessonLength) -> bool:
+    """Whether a student's answers are surely longer than those it was taught: text that grows again behind a short thinking."""
+    return answer_tokens.low is not None and answer_tokens.low > REGROWN * lessons.answer_tokens
 
 
 def data_ratios(lengths: Mapping[str, LessonLength], *, long: str) -> dict[str, float]:

@@ -7,7 +7,7 @@ from collections import Counter
 from data.difficulty import EASY_FROM, HARD_TO, Difficulty
 from data.metrics.answers import AES_ALPHA, AES_BETA, AES_GAMMA
 from data.metrics.compare import MIN_PROBLEMS, Comparison, Keeps, Paired
-from data.metrics.lengths import data_ratios
+from data.metrics.lengths import REGROWN, data_ratios, regrows
 from pipeline.support.findings import Findings
 from pipeline.support.params import BASE, Report
 from pipeline.support.report_text import NONE, Table, count, markdown, p_value, percent, plain, points, ratio, share
@@ -66,7 +66,8 @@ def page(found: Findings, settings: Report, examples: str) -> str:
         "## What was taught, and what came of it",
         markdown(_lengths_table(found, settings)),
         "Ratios of mean tokens (thinking + answer) to those of the long student: what the compressor was asked for, what the lessons hold, "
-        "and what the student writes on the test problems.",
+        "and what the student writes on the test problems. A student that writes surely more than "
+        f"{REGROWN:g} × the answer tokens that it was taught grows again behind its thinking what was cut from it.",
         *_seeds(found),
         "## Examples",
         examples,
@@ -164,17 +165,17 @@ def _outcomes(found: Findings) -> str:
 
 
 def _lengths_table(found: Findings, settings: Report) -> Table:
-    data, pairs = data_ratios(found.lengths, long=settings.long), found.test.paired.get(settings.long, {})
+    header = ("student", "rows", "tokens / row", "asked", "data", "student", "answer tokens taught", "written", "grows again?")
+    return header, [_length_row(found, settings, student) for student in ordered(found.test, settings.long) if student in found.lengths]
 
-    def row(student: str) -> list[str]:
-        length = found.lengths[student]
-        student_ratio = ratio(pairs[student].token_ratio) if student in pairs else "1.00"
-        ratios = [plain(found.asked.get(student)), plain(data.get(student)), student_ratio]
-        return [student, str(length.rows), f"{length.tokens:.1f}", *ratios]
 
-    return ("student", "rows", "tokens / row", "asked", "data", "student"), [
-        row(s) for s in ordered(found.test, settings.long) if s in found.lengths
-    ]
+def _length_row(found: Findings, settings: Report, student: str) -> list[str]:
+    length, answer = found.lengths[student], found.test.summary[student]["answer_tokens"]
+    pair = found.test.paired.get(settings.long, {}).get(student)
+    data = data_ratios(found.lengths, long=settings.long).get(student)
+    ratios = [plain(found.asked.get(student)), plain(data), ratio(pair.token_ratio) if pair else "1.00"]
+    grown = [f"{length.answer_tokens:.1f}", count(answer), "yes" if regrows(answer, length) else "no"]
+    return [student, str(length.rows), f"{length.tokens:.1f}", *ratios, *grown]
 
 
 def _seeds(found: Findings) -> list[str]:

@@ -1,7 +1,8 @@
 import pytest
 
 from data.difficulty import Difficulty
-from data.metrics.lengths import LessonLength, common_problems, data_ratios, kept, lesson_length, survival
+from data.metrics.bootstrap import Estimate
+from data.metrics.lengths import LessonLength, common_problems, data_ratios, kept, lesson_length, regrows, survival
 from data.records import Lesson, Outcome, Recheck, Role, Status, Trace
 
 
@@ -63,8 +64,13 @@ def test_lessons_that_are_not_taught_have_no_length() -> None:
     def lesson(role: Role, text: str) -> Lesson:
         return Lesson(student="s", problem_id="p", trace_id="t", role=role, reason="", question="q", completion=text)
 
-    rows = [lesson(Role.POSITIVE, "ab"), lesson(Role.POSITIVE, "abcd"), lesson(Role.DROPPED, "a" * 99)]
-    assert lesson_length(rows, len) == LessonLength(2, 3.0)
-    ratios = data_ratios({"long": LessonLength(2, 12.0), "short": LessonLength(2, 3.0)}, long="long")
+    rows = [lesson(Role.POSITIVE, "</think>a"), lesson(Role.POSITIVE, "</think>abc"), lesson(Role.DROPPED, "a" * 99)]
+    assert lesson_length(rows, len) == LessonLength(2, 10.0, 2.0)
+    ratios = data_ratios({"long": LessonLength(2, 12.0, 2.0), "short": LessonLength(2, 3.0, 2.0)}, long="long")
     assert ratios == {"long": 1.0, "short": pytest.approx(0.25)}
-    assert data_ratios({"short": LessonLength(2, 3.0)}, long="long") == {}
+    assert data_ratios({"short": LessonLength(2, 3.0, 2.0)}, long="long") == {}
+
+
+@pytest.mark.parametrize(("low", "grows"), [(16.0, True), (14.0, False), (None, False)])
+def test_answers_that_are_surely_longer_than_the_lessons_have_grown_again(low: float | None, grows: bool) -> None:
+    assert regrows(Estimate(20.0, low, 30.0), LessonLength(5, 60.0, 10.0)) is grows

@@ -42,7 +42,7 @@ repro: $(STAMP) ## problems to a served student: the whole graph; PARAMS=configs
 	@$(COMMAND).table
 
 test: $(STAMP) ## the fast tests
-	@$(RUN) OMP_NUM_THREADS=1 python -m pytest -q -m "not slow and not vllm"
+	@$(RUN) OMP_NUM_THREADS=1 python -m pytest -q -n auto --maxprocesses 8 --dist loadfile -m "not slow and not vllm"
 
 test-slow: $(STAMP) ## the tests that train on several processes or start vLLM
 	@$(RUN) python -m pytest -q -m "slow or vllm" --timeout 1200

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from data.chat import Format
 from data.lineage import by_problem, training_problems
 from data.records import Problem, Recheck, Trace
 from data.tables import read_all, read_table, write_table
@@ -13,9 +12,8 @@ from data.verifiers.judge import judge_texts
 from data.verifiers.stated import Thinking, stated_all
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings, tokenizer_of
-from pipeline.support.params import ModelSource, Params, load
+from pipeline.support.params import Params, Reader, load
 from pipeline.support.stage import Statistics, progress, run_stage
-from teachers.engine import EngineSpec
 from teachers.generate import Generator
 from teachers.recheck import Rule, Tally, probe_of, probes_of, recheck, requests_of
 from teachers.sampling import Recipe, usable
@@ -33,21 +31,19 @@ def reverify(params: Params, problems: Sequence[Problem], *, traces: Sequence[Tr
     return [recheck(t, training[t.problem_id], stated=stated[t.id], tally=tally, rule=rule) for t in traces]
 
 
-def _reader(params: Params) -> tuple[ModelSource, EngineSpec, Recipe]:
-    """The model that goes on, its engine, and how it is asked."""
-    settings, sample, distill = params.reverify, params.sample, params.distill
-    is_teacher = settings.reader == "teacher"
-    engine, source = (sample.engine, sample.teacher) if is_teacher else (params.evaluate.engine, distill.base)
-    file, written = (sample.instruction, sample.format) if is_teacher else (distill.instruction, Format.THINK)
-    recipe = Recipe(sampling_settings(settings.sampling), settings.draws, instruction_of(file), written)
-    return source, engine_spec(engine, source), recipe
+def _reader(params: Params) -> Reader:
+    """The model that goes on, and how it is asked."""
+    sample = params.sample
+    teacher = Reader(model=sample.teacher, engine=sample.engine, instruction=sample.instruction, format=sample.format)
+    return params.reverify.reader or teacher
 
 
 def _continued(params: Params, training: Mapping[str, Problem], *, traces: Sequence[Trace], statistics: Statistics) -> Tally:
     """Let the reader go on from every thinking, and from none, and judge where it ends."""
-    tally, failed = Tally(), Counter[str]()
-    source, spec, recipe = _reader(params)
-    wanted = requests_of(probes_of(training, traces), tokenizer_of(source), recipe, max_model_length=spec.max_model_length)
+    settings, reader, tally, failed = params.reverify, _reader(params), Tally(), Counter[str]()
+    recipe = Recipe(sampling_settings(settings.sampling), settings.draws, instruction_of(reader.instruction), reader.format)
+    spec = engine_spec(reader.engine, reader.model)
+    wanted = requests_of(probes_of(training, traces), tokenizer_of(reader.model), recipe, max_model_length=spec.max_model_length)
     with Generator(spec, paths.completions(), shard="reverify") as generator:
         completions = progress(generator.complete(wanted), label="reverify", total=len(wanted), unit="draw")
         ended_well = usable(completions, failed, expected=len(wanted), max_errors=params.sample.max_errors)

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
 MAX_LOGITS = 64_000_000
 """Logits held at once (a batch of texts × tokens × vocabulary): 256 MB in float32."""
-BRANCH_TOKENS = 2048
-"""Tokens of branches that are read in one pass."""
+BRANCH_TOKENS = 512
+"""Tokens of branches that are read in one pass: with more, most of the attention falls on other branches, for nothing."""
 _MARK = "\0"
 KEY = re.compile(rb'\{"schema_version":\d+,"key":"([0-9a-f]{32})"')
 

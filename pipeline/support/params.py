@@ -138,11 +138,20 @@ class Verify(Section):
     timeout_seconds: float = Field(5.0, gt=0)
 
 
+class Reader(Section):
+    """A model that goes on from a short thinking, the untrained student say, and how it is asked."""
+
+    model: ModelSource
+    engine: EngineSettings = EngineSettings()
+    instruction: str | None = None
+    format: Format = Format.THINK
+
+
 class Reverify(Section):
     """Does the short thinking alone carry to the right answer? A model continues from it."""
 
-    reader: Literal["teacher", "base"] = "teacher"
-    """Who continues: the teacher as it samples, or the untrained student as it is evaluated."""
+    reader: Reader | None = None
+    """Who continues; null: the teacher as it samples."""
     rate: float = Field(0.5, ge=0, lt=1)
     """More than this share of the continuations must be right."""
     draws: int = Field(1, ge=1)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from itertools import accumulate
 from statistics import fmean
@@ -20,7 +21,9 @@ from teachers.compressors.settings import PruneTokensSettings
 
 UNSPACED = "\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 """Scripts without spaces between words: a character is a word."""
-WORD = re.compile(rf"\s*(?:[{UNSPACED}]|[^\s{UNSPACED}]+)|\s+\Z")
+STOP = r"[.!?]+(?=\s|\Z)|[。！？]+"
+WORD = re.compile(rf"\s*(?:[{UNSPACED}]|{STOP}|[^\s{UNSPACED}]+?(?={STOP}|[\s{UNSPACED}]|\Z))|\s+\Z")
+END = re.compile(rf"\s*(?:{STOP})")
 EDGES = re.compile(r"\A[\s\"'“”‘’(\[]+|[\s\"'“”‘’)\].,;:!?。，；：！？、]+\Z")
 PLAIN = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
 
@@ -34,22 +37,20 @@ class PruneTokens:
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace, as long as the budget allows. Skipped where the protected words alone are over it."""
-        kept = dict(enumerate(words(split(traces[0].text).thinking)))
-        importance = self._importance(traces[0], list(kept.values()))
-        removable = sorted((index for index in kept if not is_protected(kept[index])), key=lambda index: (importance[index], -index))
-        count = self._fewest(kept, removable, budget)
-        for index in removable[:count]:
-            del kept[index]
-        return [self.desk.write(traces[:1], "".join(kept.values()).strip(), budget=budget)]
+        found = words(split(traces[0].text).thinking)
+        importance = self._importance(traces[0], found)
+        free = (index for index, word in enumerate(found) if not is_protected(word) and not END.fullmatch(word))
+        removable = sorted(free, key=lambda index: (importance[index], -index))
+        gone = set(removable[: self._fewest(found, removable, budget)])
+        return [self.desk.write(traces[:1], without(found, gone), budget=budget)]
 
-    def _fewest(self, kept: dict[int, str], removable: Sequence[int], budget: int | None) -> int:
+    def _fewest(self, found: Sequence[str], removable: Sequence[int], budget: int | None) -> int:
         """How many words must go, found by halving: a word less is never more tokens than a word more, but for a rare merge."""
         if budget is None:
             return 0
 
         def fits(count: int) -> bool:
-            gone = set(removable[:count])
-            return self.desk.tokens("".join(word for index, word in kept.items() if index not in gone).strip()) <= budget
+            return self.desk.tokens(without(found, set(removable[:count]))) <= budget
 
         if not fits(len(removable)):
             raise Skipped("protected words are over the budget")
@@ -67,8 +68,25 @@ class PruneTokens:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, each with the space before it; joined they are the text again."""
+    """The words of a text, each with the space before it, and the ends of sentences; joined they are the text again."""
     return [found[0] for found in WORD.finditer(text)]
+
+
+def without(found: Sequence[str], gone: AbstractSet[int]) -> str:
+    """The words without those at the indices `gone`; the end of a sentence goes with its last word, so that no two sentences become one."""
+    kept: list[str] = []
+    is_left = is_lost = False
+    for index, word in enumerate(found):
+        if END.fullmatch(word):
+            if is_left or not is_lost:
+                kept.append(word)
+            is_left = is_lost = False
+        elif index in gone:
+            is_lost = True
+        else:
+            kept.append(word)
+            is_left = True
+    return "".join(kept).strip()
 
 
 def is_protected(word: str) -> bool:

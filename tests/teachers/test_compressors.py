@@ -21,7 +21,7 @@ from data.statement import final_statement
 from data.steps import steps
 from data.tasks.lab_tokenizer import train_tokenizer
 from teachers.compressors.contract import Asking, Desk, Evidence, Skipped
-from teachers.compressors.prune_tokens import protected, words
+from teachers.compressors.prune_tokens import protected, without, words
 from teachers.compressors.registry import COMPRESSORS, build
 from teachers.compressors.settings import AnyCompression, in_order
 from teachers.engine import Completion, Request
@@ -231,6 +231,20 @@ def test_rewrite_takes_the_first_draw_that_keeps_the_contract() -> None:
     with pytest.raises(Skipped, match="cut off"):
         answers = {request: Completion(request, Status.TRUNCATED, "length", "3", ()) for request in asked}
         build(settings, desk_with(answers)).compress(PROBLEM, traces, 9)
+
+
+@pytest.mark.parametrize(
+    ("text", "gone", "left"),
+    [
+        ("We want Ana. So 3 + 2 = 5.", {0, 1}, " Ana. So 3 + 2 = 5."),
+        ("We want Ana. So 3 + 2 = 5.", {0, 1, 2}, " So 3 + 2 = 5."),
+        ("Is it 3.5? Yes! . . No", set(), "Is it 3.5? Yes! . . No"),
+        ("设有3个。好。", {0, 1}, "3个。好。"),
+    ],
+)
+def test_sentences_stay_apart_and_empty_ones_go(text: str, gone: set[int], left: str) -> None:
+    assert "".join(words(text)) == text
+    assert without(words(text), gone) == left.strip()
 
 
 def test_fuse_asks_for_draws_that_agree_and_differ() -> None:

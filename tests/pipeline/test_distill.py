@@ -8,7 +8,6 @@ import pytest
 from data.errors import ParamsError
 from data.records import Lesson, Role
 from data.tables import write_table
-from data.tasks.lab_tokenizer import train_tokenizer
 from pipeline.distill import _body, distill
 from pipeline.support import paths
 from pipeline.support.params import Params, load
@@ -18,18 +17,11 @@ TRAINING = {"epochs": 1, "batch_rows": 4, "micro_batch_rows": 4, "max_length": 6
 
 
 @pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """The lab with a random model of one layer as its base, and a workspace of its own."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    tokenizer, folder = train_tokenizer(documents=50), tmp_path / "base"
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 256}
-    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, **ends)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+def params(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """The lab with a tiny base, and a workspace of its own."""
     monkeypatch.setenv("SHORTCOT_WORKSPACE", str(tmp_path / "workspace"))
     values = load().model_dump(by_alias=True)
-    values["distill"] = {"base": {"path": str(folder)}, "training": TRAINING}
+    values["distill"] = {"base": {"path": str(tiny_base)}, "training": TRAINING}
     return Params.model_validate(values)
 
 

@@ -7,7 +7,6 @@ import pytest
 
 from data.errors import ParamsError
 from data.records import NumberReference, Outcome, Problem, Recheck, Split, Status, Trace, Verdict
-from data.tasks.lab_tokenizer import train_tokenizer
 from pipeline.commands import recommend as command
 from pipeline.commands.recommend import Options, reason, recommend, table
 from pipeline.compose import Tables
@@ -22,21 +21,14 @@ TRAINING = {"epochs": 1, "batch_rows": 4, "micro_batch_rows": 4, "max_length": 1
 
 
 @pytest.fixture
-def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """A random model of one layer as base; what it would say is scripted, so that long thinking is right and no shorter."""
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    tokenizer, folder = train_tokenizer(documents=50), tmp_path / "base"
-    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2, "max_position_embeddings": 256}
-    ends = {"eos_token_id": tokenizer.eos_token_id, "pad_token_id": tokenizer.pad_token_id}
-    LlamaForCausalLM(LlamaConfig(vocab_size=len(tokenizer), **sizes, **ends)).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+def params(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+    """The lab with a tiny base; what it would say is scripted."""
     monkeypatch.setenv("SHORTCOT_WORKSPACE", str(tmp_path / "workspace"))
     texts = {problem.question: f"<think>So.</think>The answer is \\boxed{{{problem.reference.value}}}." for problem in PROBLEMS}
     answers = [{"question": question, "right": [text], "wrong": ["No."]} for question, text in texts.items()]
     (tmp_path / "script.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
     values = load().model_dump(by_alias=True)
-    values["distill"] = {"base": {"path": str(folder)}, "training": TRAINING}
+    values["distill"] = {"base": {"path": str(tiny_base)}, "training": TRAINING}
     script = {"script": str(tmp_path / "script.jsonl")}
     values["evaluate"] = {"engine": {"kind": "scripted", "max_model_length": 256, "arguments": script}, "sampling": {"max_tokens": 64}}
     values["shorten"] = {"post_think": {"kind": "post_think"}, "truncated": {"kind": "truncated", "like": "post_think", "control": True}}

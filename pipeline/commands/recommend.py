@@ -24,7 +24,7 @@ from pipeline.distill import distill, job_of
 from pipeline.evaluate import evaluate
 from pipeline.support import paths, report_plots
 from pipeline.support.findings import candidates
-from pipeline.support.params import Params, Student, load
+from pipeline.support.params import BASE, Params, Student, load
 from pipeline.support.report_text import count, percent, points, ratio
 from pipeline.support.stage import Statistics
 from pipeline.support.text_table import render
@@ -50,15 +50,26 @@ class Recommendation(NamedTuple):
 
 
 def recommend(params: Params, tables: Tables, options: Options, folder: Path) -> Recommendation:
-    """Train and compare probes under `folder`. Raises ParamsError where there is nothing to choose from."""
+    """Train and compare probes under `folder`. Raises ParamsError where there is nothing to choose from, or nothing was learnt."""
     probes = _probes(params, options)
     models = _trained(probes, _part(tables, options.share), folder)
     validation = [problem for problem in tables.problems if problem.split is Split.VALIDATION]
     scores = evaluate(probes, validation, statistics=Statistics("recommend"), model_of=lambda student, seed: models[student, seed])
     rules = Rules(params.report.resamples, params.report.seed, params.report.margin)
-    comparison = compare(scores, rules, baselines=(LONG,))
+    comparison = compare(scores, rules, baselines=(LONG, BASE))
+    _check_learnt(comparison)
     choice = choose(comparison, scores, baseline=LONG, candidates=candidates(probes), margin=rules.margin)
     return Recommendation(comparison, choice, _settings(params, probes, choice))
+
+
+def _check_learnt(comparison: Comparison) -> None:
+    """Probes that learnt nothing say nothing of compressors: even the long one must surely be better than the base."""
+    gain = comparison.paired[BASE][LONG].difference
+    if gain.low is None or gain.low <= 0:
+        raise ParamsError(
+            f"the long probe is {points(gain)} points above the untrained base on {comparison.problems} validation problems, so the probes "
+            "are too small to tell compressors apart; raise --share, or distill.training.epochs"
+        )
 
 
 def _settings(params: Params, probes: Params, choice: Choice) -> Params:

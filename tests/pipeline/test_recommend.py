@@ -26,11 +26,14 @@ def params(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("SHORTCOT_WORKSPACE", str(tmp_path / "workspace"))
     texts = {problem.question: f"<think>So.</think>The answer is \\boxed{{{problem.reference.value}}}." for problem in PROBLEMS}
     answers = [{"question": question, "right": [text], "wrong": ["No."]} for question, text in texts.items()]
+    answers += [{"question": f"Base: {question}", "right": ["No."], "wrong": ["No."]} for question in texts]
+    (tmp_path / "base.txt").write_text("Base: {question}")
     (tmp_path / "script.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
     values = load().model_dump(by_alias=True)
     values["distill"] = {"base": {"path": str(tiny_base)}, "training": TRAINING}
     script = {"script": str(tmp_path / "script.jsonl")}
     values["evaluate"] = {"engine": {"kind": "scripted", "max_model_length": 256, "arguments": script}, "sampling": {"max_tokens": 64}}
+    values["evaluate"]["base_instruction"] = str(tmp_path / "base.txt")
     values["shorten"] = {"post_think": {"kind": "post_think"}, "truncated": {"kind": "truncated", "like": "post_think", "control": True}}
     values["students"] = {"long": {"from": "base", "lessons": {"teacher": 1}}}
     return Params.model_validate(values)
@@ -78,6 +81,12 @@ def test_the_files_that_are_written_run(params: Params, tables: Tables, tmp_path
     path = command._write(found, OPTIONS, tmp_path / "recommend")
     assert load(path) == found.params and path.read_text().startswith("# post_think")
     assert (path.parent / "pareto.png").stat().st_size > 10_000
+
+
+def test_probes_that_learnt_nothing_recommend_nothing(params: Params, tables: Tables, tmp_path: Path) -> None:
+    as_good_as_base = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"base_instruction": None})})
+    with pytest.raises(ParamsError, match=r"the long probe is \+0\.0 .* points above the untrained base on 4 validation problems"):
+        recommend(as_good_as_base, tables, OPTIONS, tmp_path)
 
 
 def test_nothing_to_choose_from_is_said(params: Params, tables: Tables, tmp_path: Path) -> None:

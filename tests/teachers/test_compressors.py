@@ -130,7 +130,8 @@ def test_what_every_compressor_keeps(kind: str, traces: list[Trace], budget: int
     assert short.text.startswith("<think>")
     assert short.text.count("<think>") == short.text.count("</think>") == 1
     parts = split(short.text)
-    assert parts.answer == final_statement(split(parents[0].text).answer)
+    first = next(parent for parent in parents if parent.id == short.parent_ids[0])
+    assert parts.answer == final_statement(split(first.text).answer)
     assert budget is None or len(text_ids(tokenizer(), parts.thinking)) <= budget
     assert short.completion_tokens == len(completion_ids(tokenizer(), short.text))
 

@@ -32,8 +32,9 @@ def at_strength(model: Path, base: Path, strength: float, out: Path) -> Path:
     with disk_errors_named(part):
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(model, part, ignore=shutil.ignore_patterns(WEIGHTS))
+        start = None if (model / ADAPTER).is_file() else _tensors(base)
         for file in sorted(model.glob(WEIGHTS)):
-            _write(file, part, None if (model / ADAPTER).is_file() else _tensors(base), strength)
+            _write(file, part, start, strength)
         part.replace(out)
     return out
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Self, TypeVar
 
 from pydantic import Field, NonNegativeInt
@@ -60,6 +61,17 @@ class TokenScores(Scores):
     begins: tuple[NonNegativeInt, ...]
     nll: tuple[float, ...]
     entropy: tuple[float, ...]
+
+    def means(self, parts: Sequence[str], *, by: str) -> list[float]:
+        """Of each part of the thinking (all of them in order) the mean score of its tokens, by "nll" or "entropy"; 0 without tokens.
+
+        A token belongs to the part in which it begins.
+        """
+        ends = list(accumulate(map(len, parts)))
+        of_part: list[list[float]] = [[] for _ in parts]
+        for begin, score in zip(self.begins, self.entropy if by == "entropy" else self.nll, strict=True):
+            of_part[min(bisect_right(ends, begin), len(parts) - 1)].append(score)
+        return [fmean(own) if own else 0.0 for own in of_part]
 
 
 class StepScores(Scores):

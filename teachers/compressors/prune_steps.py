@@ -6,11 +6,8 @@ arXiv 2606.21704), the mean entropy of its tokens (step entropy, arXiv 2508.0334
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
-from statistics import fmean
 
 from data.chat import split
 from data.records import Problem, Trace
@@ -42,13 +39,7 @@ class PruneSteps:
     def _importance(self, trace: Trace, found: Sequence[str]) -> Sequence[float]:
         if self.settings.by == "answer":
             return self.desk.evidence.steps[trace.id].importance
-        scores = self.desk.evidence.tokens[trace.id]
-        of_token = scores.entropy if self.settings.by == "entropy" else scores.nll
-        ends = list(accumulate(map(len, found)))
-        of_step: list[list[float]] = [[] for _ in found]
-        for begin, score in zip(scores.begins, of_token, strict=True):
-            of_step[min(bisect_right(ends, begin), len(found) - 1)].append(score)
-        return [fmean(own) if own else 0.0 for own in of_step]
+        return self.desk.evidence.tokens[trace.id].means(found, by=self.settings.by)
 
 
 def _text(kept: dict[int, str]) -> str:

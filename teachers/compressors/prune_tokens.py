@@ -7,12 +7,9 @@ or the probability with which LLMLingua-2 (arXiv 2403.12968) keeps it.
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from itertools import accumulate
-from statistics import fmean
 
 from data.chat import split
 from data.records import Problem, Trace
@@ -63,8 +60,7 @@ class PruneTokens:
     def _importance(self, trace: Trace, found: Sequence[str]) -> Sequence[float]:
         if self.settings.model is not None:
             return self.desk.evidence.words[self.settings.model][trace.id]
-        scores = self.desk.evidence.tokens[trace.id]
-        return word_scores(found, scores.begins, scores.entropy if self.settings.by == "entropy" else scores.nll)
+        return self.desk.evidence.tokens[trace.id].means(found, by=self.settings.by)
 
 
 def words(text: str) -> list[str]:
@@ -93,17 +89,3 @@ def is_protected(word: str) -> bool:
     """Whether a word holds anything but letters: numbers, operators, symbols and LaTeX are never left out."""
     bare = EDGES.sub("", word)
     return bool(bare.strip()) and PLAIN.fullmatch(bare) is None
-
-
-def word_scores(found: Sequence[str], begins: Sequence[int], scores: Sequence[float]) -> list[float]:
-    """The mean score of each word's tokens; a token belongs to the word in which it begins."""
-    ends = list(accumulate(map(len, found)))
-    of_word: list[list[float]] = [[] for _ in found]
-    for begin, score in zip(begins, scores, strict=True):
-        of_word[min(bisect_right(ends, begin), len(found) - 1)].append(score)
-    return [fmean(own) if own else 0.0 for own in of_word]
-
-
-def protected(text: str) -> Iterator[str]:
-    """The protected words of a text in order, without space."""
-    return (word.strip() for word in words(text) if is_protected(word))

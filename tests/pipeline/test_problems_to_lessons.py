@@ -13,7 +13,7 @@ import yaml
 
 from data.chat import split, text_ids
 from data.errors import EngineError, ParamsError, RecordError, StageError
-from data.records import Lesson, NumberReference, Problem, Recheck, Role, Split, Trace
+from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Split, Trace, Verdict
 from data.statement import final_statement
 from data.tables import write_table
 from data.tasks import lab
@@ -204,3 +204,36 @@ def test_a_teacher_without_thinking_is_noticed_before_anything_is_taught(teacher
     (tmp_path / "bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(StageError, match=r"sample\.format"):
         sample(params_of(teacher, tmp_path / "bare.jsonl").sample, problems, statistics=Statistics("sample"))
+
+
+def changed(params: Params, **sections: Any) -> Params:
+    return Params.model_validate({**params.model_dump(by_alias=True), **sections})
+
+
+def test_another_model_may_go_on_from_the_short_thinking(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    params = params_of(teacher, script, right_share=1.0)
+    engine = {"kind": "scripted", "arguments": {"script": str(script), "right_share": 0.0}}
+    reader = {"model": {"path": str(teacher)}, "engine": engine}
+    by_teacher = lessons_from(params, problems)[2]
+    by_reader = lessons_from(changed(params, reverify={"reader": reader, "require": "stated"}), problems)[2]
+    assert [row.trace_id for row in by_teacher] == [row.trace_id for row in by_reader]
+    assert all(row.continued_right for row in by_teacher) and not any(row.continued_right for row in by_reader)
+
+
+def test_a_model_rewrites_and_fuses_once(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    prompts = {kind: {"kind": kind, "prompt": str(ROOT / f"configs/prompts/{kind}.txt"), "share": None} for kind in ("rewrite", "fuse")}
+    students = {"long": {"from": "base", "lessons": {"teacher": 1}}, "rewrite": {"from": "base", "lessons": {"rewrite": 1}}}
+    params = changed(params_of(teacher, script, right_share=1.0), shorten=prompts, students=students)
+    params = changed(
+        params, sample={**params.sample.model_dump(), "engine": {**params.sample.engine.model_dump(), "max_model_length": 8192}}
+    )
+    long, short, _, lessons = lessons_from(params, problems)
+    answers = {split(trace.text).answer for trace in long}
+    assert {trace.writer for trace in short} == {"rewrite", "fuse"}
+    assert all(split(trace.text).thinking in answers for trace in short), "what the model wrote behind its own thinking"
+    assert all((len(trace.parent_ids) > 1) == (trace.writer == "fuse") for trace in short)
+    assert any(row.role is Role.POSITIVE for row in lessons["rewrite"])
+    verdicts = [Verdict(trace_id=t.id, verifier="number", version="1", outcome=Outcome.RIGHT, extracted=None, detail="") for t in long]
+    again = Statistics("shorten")
+    assert shorten(params, problems, traces=long, verdicts=verdicts, statistics=again).table() == short
+    assert again.made_tokens == 0

@@ -22,8 +22,11 @@ def rows(tokenizer, make_lesson):
     return encode([make_lesson(n) for n in range(6)], tokenizer, Training(), instruction=INSTRUCTION).rows
 
 
-def test_good_rows_pass(rows, tokenizer):
+def test_good_rows_pass_and_one_bad_row_behind_them_does_not(rows, tokenizer):
     preflight(rows, tokenizer, instruction=INSTRUCTION)
+    unsupervised = rows[-1]._replace(labels=[IGNORED] * len(rows[-1].labels))
+    with pytest.raises(PreflightError):
+        preflight([*rows, unsupervised], tokenizer, instruction=INSTRUCTION)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +101,10 @@ def test_a_template_that_opens_the_thinking_itself_is_refused_where_completions_
 
 def test_a_template_that_drops_old_thinking_is_allowed(trapped, make_lesson):
     trapped.chat_template = trapped.chat_template.replace("message['content']", "message['content'].split('</think>')[-1]")
-    (row,) = encode([make_lesson(2)], trapped, Training()).rows
+    lesson = make_lesson(2)
+    told = [{"role": "user", "content": lesson.question}, {"role": "assistant", "content": lesson.completion}]
+    assert "</think>" not in trapped.apply_chat_template(told, tokenize=False)
+    (row,) = encode([lesson], trapped, Training()).rows
     preflight([row], trapped)
 
 

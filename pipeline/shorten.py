@@ -17,10 +17,12 @@ from pipeline.support.engines import engine_spec, instruction_of, tokenizer_of
 from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.compressors.contract import Evidence
-from teachers.engine import Completion, ModelRef, Request
+from teachers.engine import Completion, Request
 from teachers.evidence import Sources, gather
 from teachers.generate import Generator
-from teachers.scores import Reader, Scorer
+from teachers.identity import resolve_dtype
+from teachers.reading import Reader
+from teachers.scores import Scorer
 from teachers.shortening import Shortened, Shortener
 
 
@@ -57,8 +59,8 @@ def _answers(params: Params, wanted: Sequence[Request], statistics: Statistics) 
 def _evidence(params: Params, first: Sequence[tuple[Problem, Trace]], bands: Mapping[str, Difficulty]) -> Evidence:
     """Whatever the compressors choose by; models are loaded only where one of them needs them."""
     sample = params.sample
-    model = ModelRef(local_folder(sample.teacher.path, sample.teacher.revision))
-    reader = Reader(model, tokenizer_of(sample.teacher), instruction_of(sample.instruction), sample.format)
+    spec = engine_spec(sample.engine, sample.teacher)
+    reader = Reader(spec.model, tokenizer_of(sample.teacher), instruction_of(sample.instruction), sample.format, resolve_dtype(spec))
     with Scorer(reader, paths.token_scores()) as scorer:
         return gather(params.shorten, first, bands, Sources(scorer, local_folder), watch=progress)
 

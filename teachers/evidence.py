@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, TypeVar
 
@@ -13,9 +13,10 @@ from data.records import Problem, Trace
 from data.statement import final_statement
 from teachers.compressors.contract import Evidence
 from teachers.compressors.prune_tokens import words
-from teachers.compressors.settings import AnyCompression, PruneTokensSettings, needs
+from teachers.compressors.settings import AnyCompression, Need, PruneTokensSettings, needs
 from teachers.llmlingua import WordKeeper
-from teachers.scores import Case, Scorer
+from teachers.reading import Case
+from teachers.scores import Scorer
 
 T = TypeVar("T")
 
@@ -43,12 +44,20 @@ def gather(
     watch: Watch,
 ) -> Evidence:
     """Everything that these compressors choose by; `first` holds every problem with its first right trace."""
-    wanted, traces, scorer = needs(compressors.values()), _cases(first), sources.scorer
-    tokens = _by_trace(watch(scorer.tokens(traces), label="token scores", total=len(traces)), traces) if "tokens" in wanted else {}
-    steps = _by_trace(watch(scorer.steps(traces), label="step scores", total=len(traces)), traces) if "steps" in wanted else {}
+    wanted, scorer, asked = needs(compressors.values()), sources.scorer, _cases(first)
+
+    def scored(need: Need, score: Callable[[Iterable[Case]], Iterator[tuple[Case, T]]], cases: Mapping[Case, Sequence[str]]) -> dict[str, T]:
+        return _by_trace(watch(score(cases), label=f"{need} scores", total=len(cases)), cases) if need in wanted else {}
+
     classifiers = {s.model: s.revision for s in compressors.values() if isinstance(s, PruneTokensSettings) and s.model is not None}
-    kept = {model: _keep(WordKeeper(sources.folder_of(model, revision)), first) for model, revision in classifiers.items()}
-    return Evidence(difficulties, tokens, steps, words=kept)
+    return Evidence(
+        difficulties,
+        tokens=scored("tokens", scorer.tokens, asked),
+        blind=scored("blind", scorer.tokens, _blind(asked)),
+        alone=scored("alone", scorer.alone, asked),
+        steps=scored("steps", scorer.steps, asked),
+        words={model: _keep(WordKeeper(sources.folder_of(model, revision)), first) for model, revision in classifiers.items()},
+    )
 
 
 def _keep(keeper: WordKeeper, first: Sequence[tuple[Problem, Trace]]) -> dict[str, list[float]]:
@@ -61,6 +70,14 @@ def _cases(first: Sequence[tuple[Problem, Trace]]) -> dict[Case, list[str]]:
     for problem, trace in first:
         parts = split(trace.text)
         found[Case(problem.question, parts.thinking, final_statement(parts.answer) or "")].append(trace.id)
+    return dict(found)
+
+
+def _blind(traces: Mapping[Case, Sequence[str]]) -> dict[Case, list[str]]:
+    """The same cases with an empty question; of several questions with one text one case is left."""
+    found: dict[Case, list[str]] = defaultdict(list)
+    for case, trace_ids in traces.items():
+        found[case._replace(question="")] += trace_ids
     return dict(found)
 
 

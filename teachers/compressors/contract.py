@@ -16,6 +16,7 @@ from data.statement import final_statement
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+    from teachers.compressors.settings import TokenCriterion
     from teachers.engine import Completion, Request
     from teachers.scores import StepScores, TokenScores
 
@@ -50,12 +51,25 @@ class Evidence:
     """Problem id → how hard it is for the teacher."""
     tokens: Mapping[str, TokenScores] = field(default_factory=dict)
     """Trace id → what the teacher's probabilities say of its tokens."""
+    blind: Mapping[str, TokenScores] = field(default_factory=dict)
+    """The same where the teacher does not see the question."""
+    alone: Mapping[str, TokenScores] = field(default_factory=dict)
+    """The same where the teacher sees the question, and of the thinking each step by itself."""
     steps: Mapping[str, StepScores] = field(default_factory=dict)
     """Trace id → how much its steps matter for the teacher's answer."""
     answers: Mapping[Request, Completion] = field(default_factory=dict)
     """What was asked of a model → what it wrote."""
     words: Mapping[str, Mapping[str, Sequence[float]]] = field(default_factory=dict)
     """Classifier → trace id → with which probability it keeps each word."""
+
+    def importance(self, trace: Trace, parts: Sequence[str], *, by: TokenCriterion) -> list[float]:
+        """Of each part of a trace's thinking (all of them in order) the mean over its tokens of what is chosen by, in nats."""
+        if by in ("nll", "entropy"):
+            return self.tokens[trace.id].means(parts, by=by)
+        hidden = (self.blind,) if by == "contrast" else (self.blind, self.alone)
+        known = self.tokens[trace.id].means(parts, by="nll")
+        lacking = zip(*(scores[trace.id].means(parts, by="nll") for scores in hidden), strict=True)
+        return [max(without) - full for without, full in zip(lacking, known, strict=True)]
 
 
 @dataclass(frozen=True)

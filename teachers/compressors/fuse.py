@@ -32,15 +32,18 @@ class Fuse:
 
     def requests(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Request]:
         """The same prompt for every draw."""
+        return self._asked(problem, self._parents(traces), budget)
+
+    def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
+        """One trace with all that were fused as its parents. Skipped where fewer than two different draws agree."""
         parents = self._parents(traces)
+        return [asking.first_sound(self.desk, parents, self._asked(problem, parents, budget), budget=budget)]
+
+    def _asked(self, problem: Problem, parents: Sequence[Trace], budget: int | None) -> list[Request]:
         workings = [split(parent.text).thinking for parent in parents]
         tokens = max(map(self.desk.tokens, workings)) if budget is None else budget
         listed = "\n\n".join(f"Working {number}: {working}" for number, working in enumerate(workings, 1))
         return asking.requests(self.desk, self.settings, {"{tokens}": str(tokens), "{question}": problem.question, "{workings}": listed})
-
-    def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
-        """One trace with all that were fused as its parents. Skipped where fewer than two different draws agree."""
-        return [asking.first_sound(self.desk, self._parents(traces), self.requests(problem, traces, budget), budget=budget)]
 
     def _parents(self, traces: Sequence[Trace]) -> list[Trace]:
         different = list({split(trace.text).thinking: trace for trace in reversed(traces) if split(trace.text).thinking}.values())[::-1]

@@ -1,7 +1,8 @@
 """Prune: the least important steps, until what is left fits the budget.
 
 Importance of a step, by setting: by how much the teacher is less sure of the answer without it (leave-one-out, as in
-arXiv 2606.21704), the mean entropy of its tokens (step entropy, arXiv 2508.03346), or their mean negative log-likelihood.
+arXiv 2606.21704), or a mean over its tokens: of their entropy (step entropy, arXiv 2508.03346), their negative log-likelihood, or by how
+much the question makes them likelier (contrast, arXiv 2310.06839), or the question or the steps before (context).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 
 from data.chat import split
 from data.records import Problem, Trace
-from data.steps import steps
+from data.steps import begin_among, steps, unchecked
 from teachers.compressors.contract import Desk, Skipped
 from teachers.compressors.settings import PruneStepsSettings
 
@@ -26,8 +27,10 @@ class PruneSteps:
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace, as long as the budget allows. Skipped where not even one step fits."""
         thinking = split(traces[0].text).thinking
-        kept = dict(enumerate(steps(thinking)))
-        importance = self._importance(traces[0], list(kept.values()))
+        found = steps(thinking)
+        importance = self._importance(traces[0], found)
+        stay = begin_among(found, set(unchecked(thinking))) if self.settings.drop_checks else [True] * len(found)
+        kept = {index: step for index, step in enumerate(found) if stay[index]}
         for index in sorted(kept, key=lambda index: (importance[index], -index)):
             if budget is None or self.desk.tokens(_text(kept)) <= budget:
                 break
@@ -39,7 +42,7 @@ class PruneSteps:
     def _importance(self, trace: Trace, found: Sequence[str]) -> Sequence[float]:
         if self.settings.by == "answer":
             return self.desk.evidence.steps[trace.id].importance
-        return self.desk.evidence.tokens[trace.id].means(found, by=self.settings.by)
+        return self.desk.evidence.importance(trace, found, by=self.settings.by)
 
 
 def _text(kept: dict[int, str]) -> str:

@@ -1,7 +1,8 @@
 """Prune: the least informative words, numbers and symbols protected (TokenSkip, arXiv 2502.12067; protection: arXiv 2606.21704).
 
 Importance of a word, by setting: the mean negative log-likelihood of its tokens for the teacher (self-information), their mean entropy,
-or the probability with which LLMLingua-2 (arXiv 2403.12968) keeps it.
+by how much the question makes them likelier (contrastive perplexity of LongLLMLingua, arXiv 2310.06839), the same for the question or the
+steps before, whichever says more (context), or the probability with which LLMLingua-2 (arXiv 2403.12968) keeps the word.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 
 from data.chat import split
 from data.records import Problem, Trace
+from data.steps import begin_among, unchecked
 from teachers.compressors.contract import Desk, Skipped
 from teachers.compressors.settings import PruneTokensSettings
 
@@ -22,6 +24,7 @@ STOP = r"[.!?]+(?=\s|\Z)|[。！？]+"
 WORD = re.compile(rf"\s*(?:[{UNSPACED}]|{STOP}|[^\s{UNSPACED}]+?(?={STOP}|[\s{UNSPACED}]|\Z))|\s+\Z")
 END = re.compile(rf"\s*(?:{STOP})")
 EDGES = re.compile(r"\A[\s\"'“”‘’(\[]+|[\s\"'“”‘’)\].,;:!?。，；：！？、]+\Z")
+HANGING = re.compile(r"(?<=\w)[,;:，；：、]\Z")
 PLAIN = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
 
 
@@ -34,20 +37,24 @@ class PruneTokens:
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace, as long as the budget allows. Skipped where the protected words alone are over it."""
-        found = words(split(traces[0].text).thinking)
+        thinking = split(traces[0].text).thinking
+        found = words(thinking)
         importance = self._importance(traces[0], found)
-        free = (index for index, word in enumerate(found) if not is_protected(word) and not END.fullmatch(word))
+        stay = begin_among(found, set(unchecked(thinking))) if self.settings.drop_checks else [True] * len(found)
+        checked = {index for index, stays in enumerate(stay) if not stays}
+        free = (index for index, word in enumerate(found) if stay[index] and not is_protected(word) and not END.fullmatch(word))
         removable = sorted(free, key=lambda index: (importance[index], -index))
-        gone = set(removable[: self._fewest(found, removable, budget)])
+        below = 0 if self.settings.floor is None else sum(importance[index] < self.settings.floor for index in removable)
+        gone = checked.union(removable[: max(below, self._fewest(found, checked, removable, budget=budget))])
         return [self.desk.write(traces[:1], without(found, gone), budget=budget)]
 
-    def _fewest(self, found: Sequence[str], removable: Sequence[int], budget: int | None) -> int:
+    def _fewest(self, found: Sequence[str], checked: AbstractSet[int], removable: Sequence[int], *, budget: int | None) -> int:
         """How many words must go, found by halving: a word less is never more tokens than a word more, but for a rare merge."""
         if budget is None:
             return 0
 
         def fits(count: int) -> bool:
-            return self.desk.tokens(without(found, set(removable[:count]))) <= budget
+            return self.desk.tokens(without(found, checked.union(removable[:count]))) <= budget
 
         if not fits(len(removable)):
             raise Skipped("protected words are over the budget")
@@ -60,7 +67,7 @@ class PruneTokens:
     def _importance(self, trace: Trace, found: Sequence[str]) -> Sequence[float]:
         if self.settings.model is not None:
             return self.desk.evidence.words[self.settings.model][trace.id]
-        return self.desk.evidence.tokens[trace.id].means(found, by=self.settings.by)
+        return self.desk.evidence.importance(trace, found, by=self.settings.by)
 
 
 def words(text: str) -> list[str]:
@@ -69,11 +76,16 @@ def words(text: str) -> list[str]:
 
 
 def without(found: Sequence[str], gone: AbstractSet[int]) -> str:
-    """The words without those at the indices `gone`; the end of a sentence goes with its last word, so that no two sentences become one."""
+    """The words without those at the indices `gone`.
+
+    The end of a sentence goes with its last word, so that no two sentences become one; a comma that comes to stand before it goes too.
+    """
     kept: list[str] = []
     is_left = is_lost = False
     for index, word in enumerate(found):
         if END.fullmatch(word):
+            if is_lost and is_left:
+                kept[-1] = HANGING.sub("", kept[-1])
             if is_left or not is_lost:
                 kept.append(word)
             is_left = is_lost = False

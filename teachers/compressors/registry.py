@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from teachers.compressors.contract import Compressor, Desk
+from teachers.compressors.direct import Direct
 from teachers.compressors.first_solution import FirstSolution
 from teachers.compressors.fuse import Fuse
 from teachers.compressors.post_think import PostThink
@@ -27,6 +28,7 @@ COMPRESSORS: dict[str, Callable[[Desk, Any], Compressor]] = {
     "rewrite": Rewrite,
     "fuse": Fuse,
     "truncated": Truncated,
+    "direct": Direct,
 }
 
 

@@ -82,20 +82,32 @@ class PruneChecksSettings(Compression):
     kind: Literal["prune_checks"]
 
 
+TokenCriterion = Literal["nll", "entropy", "contrast", "context"]
+"""What the teacher's probabilities say of a token: negative log-likelihood, entropy, by how much the question makes it likelier (contrast),
+or by how much the question or the steps before its own do, whichever is more (context)."""
+
+
 class PruneStepsSettings(Budgeted):
     """See teachers/compressors/prune_steps.py."""
 
     kind: Literal["prune_steps"]
-    by: Literal["answer", "entropy", "nll"] = "answer"
-    """Importance of a step: for the teacher's answer, by its entropy, or by its negative log-likelihood."""
+    by: Literal["answer"] | TokenCriterion = "answer"
+    """Importance of a step: for the teacher's answer, or a mean over its tokens."""
+    drop_checks: bool = False
+    """Steps that only check go first, as a class."""
 
 
 class PruneTokensSettings(Budgeted):
     """See teachers/compressors/prune_tokens.py."""
 
     kind: Literal["prune_tokens"]
-    by: Literal["nll", "entropy", "llmlingua2"] = "nll"
-    """Importance of a word: for the teacher by negative log-likelihood or entropy, or for LLMLingua-2."""
+    by: TokenCriterion | Literal["llmlingua2"] = "nll"
+    """Importance of a word: for the teacher, or for LLMLingua-2."""
+    drop_checks: bool = False
+    """Steps that only check go first, as a class, with the numbers and symbols in them."""
+    floor: float | None = None
+    """Words that are less important than this go even where the budget has room. Without it words that are told apart by nothing but
+    rounding stay here and go there, and what a small student is taught has no rule."""
     model: str | None = None
     """llmlingua2: the folder or hub name of the token classifier."""
     revision: str | None = None
@@ -148,25 +160,32 @@ class FuseSettings(AskingSettings):
     """Share of the right draws that stay: those most like the others."""
 
 
+class DirectSettings(Compression):
+    """See teachers/compressors/direct.py."""
+
+    kind: Literal["direct"]
+
+
 class TruncatedSettings(Budgeted):
     """See teachers/compressors/truncated.py."""
 
     kind: Literal["truncated"]
 
 
-Need = Literal["tokens", "steps", "words"]
+Need = Literal["tokens", "blind", "alone", "steps", "words"]
 """Scores of the first right draws that a compressor chooses by."""
 
 
 def needs(compressors: Iterable[Compression]) -> set[Need]:
     """What must be computed before these compressors can work."""
-    found: set[Need] = set()
-    for settings in compressors:
-        if isinstance(settings, PruneStepsSettings):
-            found.add("steps" if settings.by == "answer" else "tokens")
-        elif isinstance(settings, PruneTokensSettings):
-            found.add("words" if settings.by == "llmlingua2" else "tokens")
-    return found
+    of: dict[str, set[Need]] = {
+        "answer": {"steps"},
+        "llmlingua2": {"words"},
+        "contrast": {"tokens", "blind"},
+        "context": {"tokens", "blind", "alone"},
+    }
+    pruning = [settings for settings in compressors if isinstance(settings, PruneStepsSettings | PruneTokensSettings)]
+    return set[Need]().union(*(of.get(settings.by, {"tokens"}) for settings in pruning))
 
 
 def in_order(compressors: Mapping[str, Compression]) -> list[str]:
@@ -191,7 +210,8 @@ AnyCompression = Annotated[
     | PruneTokensSettings
     | RewriteSettings
     | FuseSettings
-    | TruncatedSettings,
+    | TruncatedSettings
+    | DirectSettings,
     Field(discriminator="kind"),
 ]
 """The settings of one compressor; a new one has its line here, and one in registry.py."""

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import bisect
 import itertools
 import json
 from collections.abc import Sequence
@@ -66,18 +67,24 @@ def texts(thinking: str, *answers: str) -> list[Trace]:
     return [trace(f"<think>{thinking}</think>{answer}", draw) for draw, answer in enumerate(answers)]
 
 
+def token_begins(text: str) -> tuple[int, ...]:
+    return tuple(begin for begin, _ in tokenizer()(text, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"])
+
+
 def evidence_of(traces: Sequence[Trace], difficulty: Difficulty = Difficulty.EASY) -> Evidence:
     """Scores of any text, the same for the same text."""
-    tokens, importance, kept = dict[str, TokenScores](), dict[str, StepScores](), dict[str, list[float]]()
+    read: list[dict[str, TokenScores]] = [{}, {}, {}]
+    importance, kept = dict[str, StepScores](), dict[str, list[float]]()
     for item in traces:
         thinking = split(item.text).thinking
         rng, key = Random(thinking), "0" * 32
-        begins = tuple(begin for begin, _ in tokenizer()(thinking, add_special_tokens=False, return_offsets_mapping=True)["offset_mapping"])
-        nll, entropy = (tuple(rng.random() for _ in begins) for _ in range(2))
-        tokens[item.id] = TokenScores(key=key, begins=begins, nll=nll, entropy=entropy)
+        begins = token_begins(thinking)
+        for scores in read:
+            nll, entropy = (tuple(rng.random() for _ in begins) for _ in range(2))
+            scores[item.id] = TokenScores(key=key, begins=begins, nll=nll, entropy=entropy)
         importance[item.id] = StepScores(key=key, importance=tuple(rng.random() for _ in steps(thinking)))
         kept[item.id] = [rng.random() for _ in words(thinking)]
-    return Evidence({PROBLEM.id: difficulty}, tokens, importance, words={"classifier": kept})
+    return Evidence({PROBLEM.id: difficulty}, *read, importance, words={"classifier": kept})
 
 
 def answered(request: Request, thinking: str, status: Status = Status.OK) -> Completion:
@@ -145,18 +152,24 @@ def test_without_a_budget_pruning_changes_nothing(kind: str, traces: list[Trace]
         assert split(short.text).thinking == split(traces[0].text).thinking
 
 
-@pytest.mark.parametrize("by", ["nll", "entropy", "llmlingua2"])
-@settings(max_examples=30, deadline=None)
+@pytest.mark.parametrize("floor", [None, 0.5])
+@pytest.mark.parametrize("drop_checks", [False, True])
+@pytest.mark.parametrize("by", ["nll", "entropy", "contrast", "context", "llmlingua2"])
+@settings(max_examples=20, deadline=None)
 @given(traces=TRACES, budget=BUDGET)
-def test_protected_words_are_all_there_in_order(by: str, traces: list[Trace], budget: int | None) -> None:
+def test_protected_words_are_all_there_in_order(
+    by: str, drop_checks: bool, floor: float | None, traces: list[Trace], budget: int | None
+) -> None:
     model = "classifier" if by == "llmlingua2" else None
-    short = compress("prune_tokens", traces, budget, by=by, model=model)
+    short = compress("prune_tokens", traces, budget, by=by, model=model, drop_checks=drop_checks, floor=floor)
     if isinstance(short, Trace):
-        kept, whole = ([w.strip() for w in words(split(item.text).thinking) if is_protected(w)] for item in (short, traces[0]))
+        before = compress("prune_checks", traces[:1]) if drop_checks else traces[0]
+        assert isinstance(before, Trace)
+        kept, whole = ([w.strip(" ,") for w in words(split(item.text).thinking) if is_protected(w)] for item in (short, before))
         assert kept == whole
 
 
-@pytest.mark.parametrize("by", ["answer", "entropy", "nll"])
+@pytest.mark.parametrize("by", ["answer", "entropy", "nll", "contrast", "context"])
 @settings(max_examples=30, deadline=None)
 @given(traces=TRACES, budget=BUDGET)
 def test_pruned_steps_are_whole_and_in_order(by: str, traces: list[Trace], budget: int | None) -> None:
@@ -235,9 +248,55 @@ def test_rewrite_takes_the_first_draw_that_keeps_the_contract() -> None:
         build(settings, desk_with(answers)).compress(PROBLEM, traces, 9)
 
 
+def scored(traces: Sequence[Trace], text: str, **nll: dict[str, float]) -> Desk:
+    """A desk whose teacher finds these words of the one trace less likely, by reading: tokens, blind, alone."""
+    begins = token_begins(text)
+    starts = list(itertools.accumulate(map(len, words(text)), initial=0))
+
+    def scores(of: dict[str, float]) -> dict[str, TokenScores]:
+        owners = [words(text)[bisect.bisect_right(starts, begin) - 1].strip(" ,") for begin in begins]
+        values = tuple(of.get(owner, 0.0) for owner in owners)
+        return {traces[0].id: TokenScores(key="0" * 32, begins=begins, nll=values, entropy=values)}
+
+    return Desk("me", "settings", tokenizer(), Evidence({}, **{reading: scores(nll.get(reading, {})) for reading in ("tokens", "blind", "alone")}))
+
+
+@pytest.mark.parametrize(
+    ("by", "more", "left"),
+    [
+        ("nll", {}, "Ana 3. 3 + 2 = 5. Check: 5 - 2 = 3."),
+        ("contrast", {}, "Ana 3. Ben, 3 + 2 = 5. 5 - 2 = 3."),
+        ("context", {}, "Ana 3. Now Ben, 3 + 2 = 5. 5 - 2 = 3."),
+        ("context", {"drop_checks": True}, "Ana 3. Now Ben, 3 + 2 = 5."),
+        ("context", {"floor": 3.0}, "Ana 3. Now 3 + 2 = 5. 5 - 2 = 3."),
+    ],
+)
+def test_words_that_say_nothing_go_even_where_there_is_room(by: str, more: dict[str, Any], left: str) -> None:
+    text = "Ana has 3. Now Ben, 3 + 2 = 5. Check: 5 - 2 = 3."
+    traces = texts(text, SOLUTION)
+    desk = scored(traces, text, tokens={"Ana": 1, "Check:": 1}, blind={"Ana": 9, "Ben": 2, "Check:": 1}, alone={"Now": 5, "Ana": 1, "Check:": 1})
+    (short,) = build(settings_of("prune_tokens", by=by, **{"floor": 0.5, **more}), desk).compress(PROBLEM, traces, 99)
+    assert split(short.text).thinking == left
+
+
+def test_checks_go_before_the_least_important_step() -> None:
+    text = "Ana has 3. Now Ben. So 3 + 2 = 5. Check: 5 - 2 = 3."
+    traces = texts(text, SOLUTION)
+    desk = scored(traces, text, tokens={"Check:": 9, "Ana": 1, "Ben": 2, "So": 3})
+    compressor = build(settings_of("prune_steps", by="nll", drop_checks=True), desk)
+    assert split(compressor.compress(PROBLEM, traces, 99)[0].text).thinking == "Ana has 3. Now Ben. So 3 + 2 = 5."
+    assert split(compressor.compress(PROBLEM, traces, 12)[0].text).thinking == "Now Ben. So 3 + 2 = 5."
+
+
+def test_direct_leaves_the_statement_alone() -> None:
+    short = compress("direct", texts("We want Ana.", SOLUTION))
+    assert isinstance(short, Trace) and short.text == f"<think></think>{STATEMENT}"
+
+
 @pytest.mark.parametrize(
     ("text", "gone", "left"),
     [
+        ("Ana has 3, so we need Ben. No", {3, 4, 5, 6}, "Ana has 3. No"),
         ("We want Ana. So 3 + 2 = 5.", {0, 1}, " Ana. So 3 + 2 = 5."),
         ("We want Ana. So 3 + 2 = 5.", {0, 1, 2}, " So 3 + 2 = 5."),
         ("Is it 3.5? Yes! . . No", set(), "Is it 3.5? Yes! . . No"),

@@ -19,6 +19,8 @@ from teachers.reading import Case
 from teachers.scores import Scorer
 
 T = TypeVar("T")
+Cases = Mapping[Case, Sequence[str]]
+"""What is scored, each with the ids of its traces."""
 
 
 class Watch(Protocol):
@@ -46,7 +48,9 @@ def gather(
     """Everything that these compressors choose by; `first` holds every problem with its first right trace."""
     wanted, scorer, asked = needs(compressors.values()), sources.scorer, _cases(first)
 
-    def scored(need: Need, score: Callable[[Iterable[Case]], Iterator[tuple[Case, T]]], cases: Mapping[Case, Sequence[str]]) -> dict[str, T]:
+    def scored(
+        need: Need, score: Callable[[Iterable[Case]], Iterator[tuple[Case, T]]], cases: Mapping[Case, Sequence[str]]
+    ) -> dict[str, T]:
         return _by_trace(watch(score(cases), label=f"{need} scores", total=len(cases)), cases) if need in wanted else {}
 
     classifiers = {s.model: s.revision for s in compressors.values() if isinstance(s, PruneTokensSettings) and s.model is not None}
@@ -65,7 +69,7 @@ def _keep(keeper: WordKeeper, first: Sequence[tuple[Problem, Trace]]) -> dict[st
 
 
 def _cases(first: Sequence[tuple[Problem, Trace]]) -> dict[Case, list[str]]:
-    """Each case with the ids of its traces."""
+    """The thinking of each first right trace."""
     found: dict[Case, list[str]] = defaultdict(list)
     for problem, trace in first:
         parts = split(trace.text)
@@ -73,7 +77,7 @@ def _cases(first: Sequence[tuple[Problem, Trace]]) -> dict[Case, list[str]]:
     return dict(found)
 
 
-def _blind(traces: Mapping[Case, Sequence[str]]) -> dict[Case, list[str]]:
+def _blind(traces: Cases) -> dict[Case, list[str]]:
     """The same cases with an empty question; of several questions with one text one case is left."""
     found: dict[Case, list[str]] = defaultdict(list)
     for case, trace_ids in traces.items():
@@ -81,5 +85,5 @@ def _blind(traces: Mapping[Case, Sequence[str]]) -> dict[Case, list[str]]:
     return dict(found)
 
 
-def _by_trace(scored: Iterator[tuple[Case, T]], traces: Mapping[Case, Sequence[str]]) -> dict[str, T]:
+def _by_trace(scored: Iterator[tuple[Case, T]], traces: Cases) -> dict[str, T]:
     return {trace_id: scores for case, scores in scored for trace_id in traces[case]}

@@ -57,14 +57,15 @@ class CaseIds(NamedTuple):
 
 
 class Branch(NamedTuple):
-    """What is read behind the first `before` tokens of a trunk."""
+    """What is read behind the first `before` tokens of a trunk; its last `scored` tokens are scored."""
 
     before: int
     tokens: list[int]
+    scored: int
 
 
 class TokenReading(NamedTuple):
-    """Negative log-likelihood and entropy, in nats, of every token of a thinking."""
+    """Of every token that is scored its negative log-likelihood and the entropy before it, in nats."""
 
     nll: tuple[float, ...]
     entropy: tuple[float, ...]
@@ -97,15 +98,15 @@ class Reading:
         for batch in self._batches(cases):
             yield from self._batch(batch)
 
-    def branches(self, trunk: list[int], branches: Sequence[Branch], *, scored: int) -> list[float]:
-        """Log-probability of the last `scored` tokens of each branch; the trunk is read once, branches many in a pass."""
+    def branches(self, trunk: list[int], branches: Sequence[Branch]) -> list[TokenReading]:
+        """What it makes of each branch's scored tokens; the trunk is read once, and many branches in a pass."""
         import torch
 
-        found: list[float] = []
+        found: list[TokenReading] = []
         with torch.inference_mode():
             cache = self._model(input_ids=self._tensor([trunk]), use_cache=True, logits_to_keep=1).past_key_values
             for group in _groups(branches):
-                found += self._group(cache, len(trunk), group, scored=scored)
+                found += self._group(cache, len(trunk), group)
                 read = sum(len(branch.tokens) for branch in group)
                 cache.crop(-read)
                 self.read_tokens += read
@@ -134,36 +135,38 @@ class Reading:
         with torch.inference_mode():
             logits_BTV = self._model(input_ids=input_BT, attention_mask=mask_BT, use_cache=False).logits
         for row, ids, logits_TV in zip(rows, batch, logits_BTV, strict=True):
-            logp_TV = logits_TV[len(ids.before) - 1 : len(row) - 1].float().log_softmax(-1)
-            nll_T = -logp_TV.gather(-1, self._tensor(ids.thinking)[:, None])[:, 0]
             self.read_tokens += len(row)
-            yield TokenReading(_rounded(nll_T), _rounded(-(logp_TV.exp() * logp_TV).sum(-1)))
+            yield _reading(logits_TV[len(ids.before) - 1 : len(row) - 1], self._tensor(ids.thinking))
 
-    def _group(self, cache: Any, trunk: int, group: Sequence[Branch], *, scored: int) -> list[float]:
+    def _group(self, cache: Any, trunk: int, group: Sequence[Branch]) -> Iterator[TokenReading]:
         """One pass over several branches, each of which sees its own beginning of the trunk and itself."""
+        tokens = [token for branch in group for token in branch.tokens]
+        ends = list(accumulate(len(branch.tokens) for branch in group))
+        scored = [range(end - branch.scored, end) for branch, end in zip(group, ends, strict=True)]
+        logits_QV = self._model(
+            input_ids=self._tensor([tokens]),
+            position_ids=self._tensor([[branch.before + offset for branch in group for offset in range(len(branch.tokens))]]),
+            attention_mask=self._mask(trunk, group, ends)[None, None],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=self._tensor([index - 1 for own in scored for index in own]),
+        ).logits[0]
+        begin = 0
+        for own in scored:
+            yield _reading(logits_QV[begin : begin + len(own)], self._tensor(tokens[own.start : own.stop]))
+            begin += len(own)
+
+    def _mask(self, trunk: int, group: Sequence[Branch], ends: Sequence[int]) -> torch.Tensor:
+        """What is added to the attention of each token of the branches (rows) to the trunk's and theirs (columns)."""
         import torch
 
-        tokens = [token for branch in group for token in branch.tokens]
-        positions = [branch.before + offset for branch in group for offset in range(len(branch.tokens))]
         lowest, dtype = torch.finfo(self._model.dtype).min, self._model.dtype
-        mask_QK = torch.full((len(tokens), trunk + len(tokens)), lowest, dtype=dtype, device=self._model.device)
-        ends = list(accumulate(len(branch.tokens) for branch in group))
+        mask_QK = torch.full((ends[-1], trunk + ends[-1]), lowest, dtype=dtype, device=self._model.device)
         for branch, end in zip(group, ends, strict=True):
             begin = end - len(branch.tokens)
             mask_QK[begin:end, : branch.before] = 0
             mask_QK[begin:end, trunk + begin : trunk + end].triu_(1)
-        last = self._tensor([index for end in ends for index in range(end - scored - 1, end - 1)])
-        logits_QV = self._model(
-            input_ids=self._tensor([tokens]),
-            position_ids=self._tensor([positions]),
-            attention_mask=mask_QK[None, None],
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=last,
-        ).logits[0]
-        targets_Q = self._tensor(tokens)[last + 1]
-        logp_Q = logits_QV.float().log_softmax(-1).gather(-1, targets_Q[:, None])[:, 0]
-        return [float(each) for each in logp_Q.view(len(group), scored).sum(-1)]
+        return mask_QK
 
     def _tensor(self, values: Sequence[Any]) -> torch.Tensor:
         import torch
@@ -182,6 +185,12 @@ def _groups(branches: Sequence[Branch]) -> Iterator[list[Branch]]:
         held += len(branch.tokens)
     if group:
         yield group
+
+
+def _reading(logits_TV: torch.Tensor, targets_T: torch.Tensor) -> TokenReading:
+    logp_TV = logits_TV.float().log_softmax(-1)
+    nll_T = -logp_TV.gather(-1, targets_T[:, None])[:, 0]
+    return TokenReading(_rounded(nll_T), _rounded(-(logp_TV.exp() * logp_TV).sum(-1)))
 
 
 def _rounded(values: torch.Tensor) -> tuple[float, ...]:

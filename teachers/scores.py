@@ -12,7 +12,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from itertools import accumulate, groupby
+from itertools import accumulate
 from pathlib import Path
 from statistics import fmean
 from typing import Annotated, Self, TypeVar
@@ -23,7 +23,7 @@ from data.chat import tokenizer_hash
 from data.records import Record
 from data.steps import steps
 from teachers.identity import model_hash
-from teachers.reading import Branch, Case, CaseIds, Reader, Reading, TokenReading, case_ids, step_bounds
+from teachers.reading import Branch, Case, Reader, Reading, case_ids, step_bounds
 from teachers.shards import ShardWriter, shard_path, whole_lines
 
 KEY = re.compile(rb'\{"schema_version":\d+,"key":"([0-9a-f]{32})"')
@@ -65,7 +65,6 @@ class StepScores(Scores):
 
 
 S = TypeVar("S", bound=Scores)
-T = TypeVar("T", bound=TokenScores)
 
 
 class Scorer:
@@ -93,11 +92,11 @@ class Scorer:
 
     def tokens(self, cases: Iterable[Case]) -> Iterator[tuple[Case, TokenScores]]:
         """Yield every case once with the scores of its tokens, in any order."""
-        yield from self._scored(cases, TokenScores, lambda missing: self._token_scores(TokenScores, missing, _whole))
+        yield from self._scored(cases, TokenScores, self._token_scores)
 
     def alone(self, cases: Iterable[Case]) -> Iterator[tuple[Case, AloneScores]]:
         """Yield every case once with the scores of its tokens when each step is read by itself, in any order."""
-        yield from self._scored(cases, AloneScores, lambda missing: self._token_scores(AloneScores, missing, steps))
+        yield from self._scored(cases, AloneScores, self._alone_scores)
 
     def steps(self, cases: Iterable[Case]) -> Iterator[tuple[Case, StepScores]]:
         """Yield every case once with the scores of its steps (as `data.steps.steps` divides it), in any order."""
@@ -127,20 +126,24 @@ class Scorer:
     def _key(self, case: Case) -> str:
         return hashlib.sha256(json.dumps([*self._identity, *case]).encode()).hexdigest()[:32]
 
-    def _token_scores(self, kind: type[T], cases: list[Case], divide: Callable[[str], list[str]]) -> Iterator[tuple[Case, T]]:
-        """The pieces of all cases are read in batches, and put together again by case."""
-        pieces = [(case, begin, ids) for case in cases for begin, ids in self._pieces(case, divide(case.thinking))]
-        read = zip(pieces, self._model.tokens([ids for *_, ids in pieces]) if pieces else (), strict=True)
-        for case, group in groupby(read, key=lambda item: item[0][0]):
-            own = [(begin, ids, reading) for (_, begin, ids), reading in group]
-            yield case, kind(key=self._key(case), **_joined(own))
+    def _token_scores(self, cases: list[Case]) -> Iterator[tuple[Case, TokenScores]]:
+        all_ids = [case_ids(self._reader, case) for case in cases]
+        for case, ids, read in zip(cases, all_ids, self._model.tokens(all_ids) if cases else (), strict=True):
+            yield case, TokenScores(key=self._key(case), begins=tuple(ids.begins), nll=read.nll, entropy=read.entropy)
 
-    def _pieces(self, case: Case, parts: Sequence[str]) -> Iterator[tuple[int, CaseIds]]:
-        """Each part with where its visible text begins; a thinking without parts is one of nothing."""
-        begin = 0
-        for part in parts or [""]:
-            yield begin + len(part) - len(part.lstrip()), case_ids(self._reader, case._replace(thinking=part.strip()))
-            begin += len(part)
+    def _alone_scores(self, cases: list[Case]) -> Iterator[tuple[Case, AloneScores]]:
+        for case in cases:
+            begins, branches, begin = list[int](), list[Branch](), 0
+            *trunk, last = case_ids(self._reader, case).before
+            for step in steps(case.thinking):
+                ids = case_ids(self._reader, case._replace(thinking=step.strip()))
+                begins += [begin + len(step) - len(step.lstrip()) + own for own in ids.begins]
+                branches.append(Branch(len(trunk), [last, *ids.thinking], len(ids.thinking)))
+                begin += len(step)
+            read = self._model.branches(trunk, branches)
+            nll = tuple(score for own in read for score in own.nll)
+            entropy = tuple(score for own in read for score in own.entropy)
+            yield case, AloneScores(key=self._key(case), begins=tuple(begins), nll=nll, entropy=entropy)
 
     def _step_scores(self, cases: list[Case]) -> Iterator[tuple[Case, StepScores]]:
         for case in cases:
@@ -151,9 +154,10 @@ class Scorer:
         ids = case_ids(self._reader, case)
         tail = [*ids.close, *ids.statement]
         trunk = [*ids.before, *ids.thinking]
-        branches = [Branch(len(ids.before) + begin, [*ids.thinking[end:], *tail]) for begin, end in step_bounds(ids, case.thinking)]
-        whole, *without = self._model.branches(trunk, [Branch(len(trunk), tail), *branches], scored=len(ids.statement))
-        return [round(whole - each, 6) for each in without]
+        bounds, scored = step_bounds(ids, case.thinking), len(ids.statement)
+        branches = [Branch(len(ids.before) + begin, [*ids.thinking[end:], *tail], scored) for begin, end in bounds]
+        whole, *without = (sum(read.nll) for read in self._model.branches(trunk, [Branch(len(trunk), tail, scored), *branches]))
+        return [round(each - whole, 6) for each in without]
 
     @property
     def _model(self) -> Reading:
@@ -161,19 +165,6 @@ class Scorer:
         if self._loaded is None:
             self._loaded = Reading(self._reader)
         return self._loaded
-
-
-def _whole(thinking: str) -> list[str]:
-    return [thinking]
-
-
-def _joined(pieces: Sequence[tuple[int, CaseIds, TokenReading]]) -> dict[str, tuple[float, ...]]:
-    """The fields of token scores from those of its pieces."""
-    return {
-        "begins": tuple(begin + own for begin, ids, _ in pieces for own in ids.begins),
-        "nll": tuple(score for *_, reading in pieces for score in reading.nll),
-        "entropy": tuple(score for *_, reading in pieces for score in reading.entropy),
-    }
 
 
 class _Shard:

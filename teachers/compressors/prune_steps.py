@@ -40,9 +40,10 @@ class PruneSteps:
         return [self.desk.write(traces[:1], _text(kept), budget=budget)]
 
     def _importance(self, trace: Trace, found: Sequence[str]) -> Sequence[float]:
-        if self.settings.by == "answer":
+        by = self.settings.by
+        if by == "answer":
             return self.desk.evidence.steps[trace.id].importance
-        return self.desk.evidence.importance(trace, found, by=self.settings.by)
+        return self.desk.evidence.importance(trace, found, by=by)
 
 
 def _text(kept: dict[int, str]) -> str:

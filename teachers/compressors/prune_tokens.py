@@ -40,21 +40,26 @@ class PruneTokens:
         thinking = split(traces[0].text).thinking
         found = words(thinking)
         importance = self._importance(traces[0], found)
-        stay = begin_among(found, set(unchecked(thinking))) if self.settings.drop_checks else [True] * len(found)
-        checked = {index for index, stays in enumerate(stay) if not stays}
-        free = (index for index, word in enumerate(found) if stay[index] and not is_protected(word) and not END.fullmatch(word))
+        gone = self._checks(thinking, found)
+        free = (index for index, word in enumerate(found) if index not in gone and not is_protected(word) and not END.fullmatch(word))
         removable = sorted(free, key=lambda index: (importance[index], -index))
         below = 0 if self.settings.floor is None else sum(importance[index] < self.settings.floor for index in removable)
-        gone = checked.union(removable[: max(below, self._fewest(found, checked, removable, budget=budget))])
+        gone.update(removable[: max(below, self._fewest(found, gone, removable, budget=budget))])
         return [self.desk.write(traces[:1], without(found, gone), budget=budget)]
 
-    def _fewest(self, found: Sequence[str], checked: AbstractSet[int], removable: Sequence[int], *, budget: int | None) -> int:
+    def _checks(self, thinking: str, found: Sequence[str]) -> set[int]:
+        """The words of steps that only check, if they are to go."""
+        if not self.settings.drop_checks:
+            return set()
+        return {index for index, stays in enumerate(begin_among(found, set(unchecked(thinking)))) if not stays}
+
+    def _fewest(self, found: Sequence[str], gone: set[int], removable: Sequence[int], *, budget: int | None) -> int:
         """How many words must go, found by halving: a word less is never more tokens than a word more, but for a rare merge."""
         if budget is None:
             return 0
 
         def fits(count: int) -> bool:
-            return self.desk.tokens(without(found, checked.union(removable[:count]))) <= budget
+            return self.desk.tokens(without(found, gone.union(removable[:count]))) <= budget
 
         if not fits(len(removable)):
             raise Skipped("protected words are over the budget")
@@ -65,9 +70,10 @@ class PruneTokens:
         return low
 
     def _importance(self, trace: Trace, found: Sequence[str]) -> Sequence[float]:
-        if self.settings.model is not None:
-            return self.desk.evidence.words[self.settings.model][trace.id]
-        return self.desk.evidence.importance(trace, found, by=self.settings.by)
+        by = self.settings.by
+        if by == "llmlingua2":
+            return self.desk.evidence.words[str(self.settings.model)][trace.id]
+        return self.desk.evidence.importance(trace, found, by=by)
 
 
 def words(text: str) -> list[str]:

@@ -258,7 +258,9 @@ def scored(traces: Sequence[Trace], text: str, **nll: dict[str, float]) -> Desk:
         values = tuple(of.get(owner, 0.0) for owner in owners)
         return {traces[0].id: TokenScores(key="0" * 32, begins=begins, nll=values, entropy=values)}
 
-    return Desk("me", "settings", tokenizer(), Evidence({}, **{reading: scores(nll.get(reading, {})) for reading in ("tokens", "blind", "alone")}))
+    return Desk(
+        "me", "settings", tokenizer(), Evidence({}, **{reading: scores(nll.get(reading, {})) for reading in ("tokens", "blind", "alone")})
+    )
 
 
 @pytest.mark.parametrize(
@@ -274,7 +276,9 @@ def scored(traces: Sequence[Trace], text: str, **nll: dict[str, float]) -> Desk:
 def test_words_that_say_nothing_go_even_where_there_is_room(by: str, more: dict[str, Any], left: str) -> None:
     text = "Ana has 3. Now Ben, 3 + 2 = 5. Check: 5 - 2 = 3."
     traces = texts(text, SOLUTION)
-    desk = scored(traces, text, tokens={"Ana": 1, "Check:": 1}, blind={"Ana": 9, "Ben": 2, "Check:": 1}, alone={"Now": 5, "Ana": 1, "Check:": 1})
+    desk = scored(
+        traces, text, tokens={"Ana": 1, "Check:": 1}, blind={"Ana": 9, "Ben": 2, "Check:": 1}, alone={"Now": 5, "Ana": 1, "Check:": 1}
+    )
     (short,) = build(settings_of("prune_tokens", by=by, **{"floor": 0.5, **more}), desk).compress(PROBLEM, traces, 99)
     assert split(short.text).thinking == left
 

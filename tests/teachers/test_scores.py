@@ -59,11 +59,11 @@ def test_token_scores_are_those_of_a_plain_reading(reader: Reader, tmp_path: Pat
         assert len(scored.begins) == len(thinking)
 
 
-@pytest.mark.parametrize("most", [1, 10**9])
+@pytest.mark.parametrize("branch_tokens", [1, 4096])
 def test_a_step_alone_is_scored_as_a_thinking_of_nothing_else(
-    reader: Reader, tmp_path: Path, most: int, monkeypatch: pytest.MonkeyPatch
+    reader: Reader, tmp_path: Path, branch_tokens: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reading, "MAX_LOGITS", most)
+    monkeypatch.setattr(reading, "BRANCH_TOKENS", branch_tokens)
     with Scorer(reader, tmp_path) as scorer:
         found = dict(scorer.alone(CASES))
         singles = {(case, step): case._replace(thinking=step.strip()) for case in CASES for step in steps(case.thinking)}

@@ -43,6 +43,15 @@ def rechecks_of(traces: Sequence[Trace], rechecks: Iterable[Recheck]) -> dict[st
     return said
 
 
+def origin(trace: Trace, parents: Mapping[str, Trace]) -> Trace:
+    """The long trace that a short one comes from: its first parent's first parent, and so on. Raises RecordError where one is lost."""
+    while trace.parent_ids:
+        if trace.parent_ids[0] not in parents:
+            raise RecordError(f"trace {trace.id}: its parent {trace.parent_ids[0]} is in no table. Make them again: `dvc repro`")
+        trace = parents[trace.parent_ids[0]]
+    return trace
+
+
 def _one_each(pairs: Iterable[tuple[str, T]], name: str) -> dict[str, T]:
     found: dict[str, T] = {}
     for trace_id, value in pairs:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
-from itertools import accumulate, compress, zip_longest
+from itertools import zip_longest
 
 MIN_STEPS = 3
 """A way of dividing that gives fewer steps is too coarse; the next finer one is tried."""
@@ -67,23 +66,6 @@ def checks(of: Sequence[str]) -> list[bool]:
     """
     following = zip_longest(of, of[1:], fillvalue="")
     return [bool(CHECK.match(step)) and not TROUBLE.search(step) and not TURN.match(after) for step, after in following]
-
-
-def unchecked(text: str) -> list[int]:
-    """Indices of the characters of `text` outside of steps that only check. What remains may divide otherwise, so until none is left."""
-    kept = list(range(len(text)))
-    while True:
-        found = steps("".join(text[index] for index in kept))
-        is_check = checks(found)
-        if not any(is_check):
-            return kept
-        kept = list(compress(kept, (not check for step, check in zip(found, is_check, strict=True) for _ in step)))
-
-
-def begin_among(parts: Sequence[str], kept: AbstractSet[int]) -> list[bool]:
-    """For each part of a text (all of them in order) whether its first visible character is one of those at the indices `kept`."""
-    ends = accumulate(map(len, parts))
-    return [end - len(part.lstrip()) in kept for part, end in zip(parts, ends, strict=True)]
 
 
 def _ends(text: str, boundary: re.Pattern[str], whole: Sequence[tuple[int, int]]) -> Iterable[int]:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from data.chat import split
 from data.difficulty import Difficulty
+from data.lineage import origin
 from data.metrics.bootstrap import Estimate
 from data.records import Lesson, Outcome, Recheck, Role, Trace
 
@@ -87,19 +88,22 @@ def common_problems(survivors: Sequence[Trace]) -> set[str]:
     return set.intersection(*of_writer.values()) if of_writer else set()
 
 
-def kept(survivors: Sequence[Trace], long: Mapping[str, Trace], tokens: Callable[[Trace], int]) -> dict[str, Kept]:
-    """Per compressor, by name: tokens of its survivors over those of their first parents; `long` by id, `tokens` counts a lesson."""
+def kept(survivors: Sequence[Trace], parents: Mapping[str, Trace], tokens: Callable[[Trace], int]) -> dict[str, Kept]:
+    """Per compressor, by name: tokens of its survivors over those of the long traces that they come from.
+
+    `parents` holds all traces by id, `tokens` counts a lesson.
+    """
     common = common_problems(survivors)
     found = {}
     for writer in sorted({trace.writer for trace in survivors}):
         own = [trace for trace in survivors if trace.writer == writer]
         shared = [trace for trace in own if trace.problem_id in common]
-        found[writer] = Kept(_ratio(own, long, tokens), _ratio(shared, long, tokens) if shared else None)
+        found[writer] = Kept(_ratio(own, parents, tokens), _ratio(shared, parents, tokens) if shared else None)
     return found
 
 
-def _ratio(traces: Sequence[Trace], long: Mapping[str, Trace], tokens: Callable[[Trace], int]) -> float:
-    return sum(map(tokens, traces)) / sum(tokens(long[trace.parent_ids[0]]) for trace in traces)
+def _ratio(traces: Sequence[Trace], parents: Mapping[str, Trace], tokens: Callable[[Trace], int]) -> float:
+    return sum(map(tokens, traces)) / sum(tokens(origin(trace, parents)) for trace in traces)
 
 
 def lesson_length(lessons: Iterable[Lesson], count_tokens: Callable[[str], int]) -> LessonLength:

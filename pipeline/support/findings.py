@@ -76,7 +76,11 @@ def findings(tables: Tables, params: Params) -> Findings:
         seeds=per_seed(test),
         outcomes=Counter(verdict.outcome for verdict in tables.long_verdicts),
         survival=survival(tables.short, tables.short_verdicts, difficulties(tables.long, outcomes(tables.long, tables.long_verdicts))),
-        kept=kept(survivors, {trace.id: trace for trace in tables.long}, lambda trace: tables.count_tokens(lesson_text(trace) or "")),
+        kept=kept(
+            survivors,
+            {trace.id: trace for trace in (*tables.long, *tables.short)},
+            lambda trace: tables.count_tokens(lesson_text(trace) or ""),
+        ),
         common=len(common_problems(survivors)),
         lengths=lengths,
         asked=_asked(params, data_ratios(lengths, long=long)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from data.chat import split
 from data.records import Problem, Trace
-from data.steps import unchecked
+from data.steps import checks, steps
 from teachers.compressors.contract import Desk
 from teachers.compressors.settings import PruneChecksSettings
 
@@ -21,5 +21,11 @@ class PruneChecks:
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace; the same text where nothing is checked."""
-        thinking = split(traces[0].text).thinking
-        return [self.desk.write(traces[:1], "".join(thinking[index] for index in unchecked(thinking)).rstrip(), budget=budget)]
+        return [self.desk.write(traces[:1], without_checks(split(traces[0].text).thinking), budget=budget)]
+
+
+def without_checks(thinking: str) -> str:
+    """The text without the steps that only check, until none is left: what remains may divide otherwise."""
+    found = steps(thinking)
+    kept = "".join(step for step, is_check in zip(found, checks(found), strict=True) if not is_check).rstrip()
+    return thinking if len(kept) >= len(thinking.rstrip()) else without_checks(kept)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from data.chat import split
 from data.records import Problem, Trace
-from data.steps import begin_among, steps, unchecked
+from data.steps import steps
 from teachers.compressors.contract import Desk, Skipped
 from teachers.compressors.settings import PruneStepsSettings
 
@@ -27,10 +27,8 @@ class PruneSteps:
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace, as long as the budget allows. Skipped where not even one step fits."""
         thinking = split(traces[0].text).thinking
-        found = steps(thinking)
-        importance = self._importance(traces[0], found)
-        stay = begin_among(found, set(unchecked(thinking))) if self.settings.drop_checks else [True] * len(found)
-        kept = {index: step for index, step in enumerate(found) if stay[index]}
+        kept = dict(enumerate(steps(thinking)))
+        importance = self._importance(traces[0], list(kept.values()))
         for index in sorted(kept, key=lambda index: (importance[index], -index)):
             if budget is None or self.desk.tokens(_text(kept)) <= budget:
                 break

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 
 from data.chat import split
 from data.records import Problem, Trace
-from data.steps import begin_among, unchecked
 from teachers.compressors.contract import Desk, Skipped
 from teachers.compressors.settings import PruneTokensSettings
 
@@ -37,29 +36,21 @@ class PruneTokens:
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace, as long as the budget allows. Skipped where the protected words alone are over it."""
-        thinking = split(traces[0].text).thinking
-        found = words(thinking)
+        found = words(split(traces[0].text).thinking)
         importance = self._importance(traces[0], found)
-        gone = self._checks(thinking, found)
-        free = (index for index, word in enumerate(found) if index not in gone and not is_protected(word) and not END.fullmatch(word))
+        free = (index for index, word in enumerate(found) if not is_protected(word) and not END.fullmatch(word))
         removable = sorted(free, key=lambda index: (importance[index], -index))
         below = 0 if self.settings.floor is None else sum(importance[index] < self.settings.floor for index in removable)
-        gone.update(removable[: max(below, self._fewest(found, gone, removable, budget=budget))])
+        gone = set(removable[: max(below, self._fewest(found, removable, budget))])
         return [self.desk.write(traces[:1], without(found, gone), budget=budget)]
 
-    def _checks(self, thinking: str, found: Sequence[str]) -> set[int]:
-        """The words of steps that only check, if they are to go."""
-        if not self.settings.drop_checks:
-            return set()
-        return {index for index, stays in enumerate(begin_among(found, set(unchecked(thinking)))) if not stays}
-
-    def _fewest(self, found: Sequence[str], gone: set[int], removable: Sequence[int], *, budget: int | None) -> int:
+    def _fewest(self, found: Sequence[str], removable: Sequence[int], budget: int | None) -> int:
         """How many words must go, found by halving: a word less is never more tokens than a word more, but for a rare merge."""
         if budget is None:
             return 0
 
         def fits(count: int) -> bool:
-            return self.desk.tokens(without(found, gone.union(removable[:count]))) <= budget
+            return self.desk.tokens(without(found, set(removable[:count]))) <= budget
 
         if not fits(len(removable)):
             raise Skipped("protected words are over the budget")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -28,14 +29,16 @@ class ByDifficulty(Section):
 
 
 class Compression(Section):
-    """What all compressors have: exemption from the filter, and a budget of thinking tokens, by one of two ways or none."""
+    """What all compressors have: what they work on, exemption from the filter, a budget of thinking tokens by one of two ways or none."""
 
+    of: Name | None = None
+    """Shorten what this compressor made; null: the teacher's right draws."""
     control: bool = False
     """Controls are exempt from re-verification's filter."""
     like: Name | None = None
     """As many tokens as the trace of this compressor has."""
     share: Part | ByDifficulty | None = None
-    """This share of the first right draw's tokens."""
+    """This share of the tokens of the teacher's first right draw."""
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
@@ -93,8 +96,6 @@ class PruneStepsSettings(Budgeted):
     kind: Literal["prune_steps"]
     by: Literal["answer"] | TokenCriterion = "answer"
     """Importance of a step: for the teacher's answer, or a mean over its tokens."""
-    drop_checks: bool = False
-    """Steps that only check go first, as a class."""
 
 
 class PruneTokensSettings(Budgeted):
@@ -103,8 +104,6 @@ class PruneTokensSettings(Budgeted):
     kind: Literal["prune_tokens"]
     by: TokenCriterion | Literal["llmlingua2"] = "nll"
     """Importance of a word: for the teacher, or for LLMLingua-2."""
-    drop_checks: bool = False
-    """Steps that only check go first, as a class, with the numbers and symbols in them."""
     floor: float | None = None
     """Words that are less important than this go even where the budget has room. Without it words that are told apart by nothing but
     rounding stay here and go there, and what a small student is taught has no rule."""
@@ -189,16 +188,25 @@ def needs(compressors: Iterable[Compression]) -> set[Need]:
 
 
 def in_order(compressors: Mapping[str, Compression]) -> list[str]:
-    """The names with each one after the one that it is `like`, otherwise as given. Raises ValueError for a circle or an unknown name."""
+    """The names with each one after those that it is `of` and `like`, otherwise as given.
+
+    Raises ValueError for a circle or an unknown name.
+    """
     done: list[str] = []
     while len(done) < len(compressors):
-        left = {name: settings.like for name, settings in compressors.items() if name not in done}
-        ready = [name for name, like in left.items() if like is None or like in done]
+        left = {name: {"of": settings.of, "like": settings.like} for name, settings in compressors.items() if name not in done}
+        ready = [name for name, waits in left.items() if all(other is None or other in done for other in waits.values())]
         if not ready:
-            found = ", ".join(f"{name}.like: {like}" for name, like in left.items())
+            found = ", ".join(f"{name}.{key}: {other}" for name, waits in left.items() for key, other in waits.items() if other)
             raise ValueError(f"{found}: these wait for each other or for a compressor that is not there; allowed: {sorted(compressors)}")
         done += ready
     return done
+
+
+def groups(compressors: Mapping[str, AnyCompression]) -> list[dict[str, AnyCompression]]:
+    """The compressors in order, those together that follow each other and work on the same."""
+    found = groupby(in_order(compressors), key=lambda name: compressors[name].of)
+    return [{name: compressors[name] for name in names} for _, names in found]
 
 
 AnyCompression = Annotated[

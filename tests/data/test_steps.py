@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from data.records import ExpressionReference, NumberReference
 from data.solutions import solutions
-from data.steps import begin_among, checks, steps, unchecked
+from data.steps import checks, steps
 
 GOLDEN = Path(__file__).parents[1] / "golden/steps.jsonl"
 CASES = [json.loads(line) for line in GOLDEN.read_text(encoding="utf-8").splitlines()]
@@ -55,26 +55,12 @@ def test_steps_joined_are_the_text_and_none_is_empty(text: str) -> None:
     assert all(step.strip() for step in found) or not text.strip()
 
 
-@settings(max_examples=300, deadline=None)
-@given(text=TEXT)
-def test_what_is_left_without_checks_holds_none(text: str) -> None:
-    kept = unchecked(text)
-    assert kept == sorted(set(kept)) and not any(checks(steps("".join(text[index] for index in kept))))
-    assert kept == list(range(len(text))) or any(checks(steps(text)))
-
-
-def test_parts_begin_where_their_visible_text_does() -> None:
-    text = "Ana has 3. Check: 5. So 5."
-    assert begin_among(["Ana has 3.", " Check:", " 5.", " So 5."], set(unchecked(text))) == [True, False, False, True]
-
-
 @pytest.mark.parametrize(
     "text", ["x" * 1_000_000, "a. " * 300_000, "$" * 200_000, "\n" * 200_000, "check " * 100_000, ": " * 200_000, "```" * 50_000]
 )
 @pytest.mark.timeout(20)
 def test_a_megabyte_is_divided_in_time(text: str) -> None:
     checks(steps(text))
-    unchecked(text)
 
 
 def test_expressions_are_compared_as_written() -> None:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from data.chat import completion_ids, split, text_ids, tokenizer_hash
 from data.difficulty import Difficulty
 from data.errors import RecordError
+from data.lineage import origin
 from data.records import NumberReference, Problem, Split, Status, Trace
 from data.statement import final_statement
 from data.steps import steps
@@ -25,7 +26,7 @@ from data.tasks.lab_tokenizer import train_tokenizer
 from teachers.compressors.contract import Asking, Desk, Evidence, Skipped
 from teachers.compressors.prune_tokens import is_protected, without, words
 from teachers.compressors.registry import COMPRESSORS, build
-from teachers.compressors.settings import AnyCompression, in_order
+from teachers.compressors.settings import AnyCompression, groups, in_order
 from teachers.engine import Completion, Request
 from teachers.scores import StepScores, TokenScores
 from teachers.shortening import Shortened, Shortener
@@ -153,19 +154,14 @@ def test_without_a_budget_pruning_changes_nothing(kind: str, traces: list[Trace]
 
 
 @pytest.mark.parametrize("floor", [None, 0.5])
-@pytest.mark.parametrize("drop_checks", [False, True])
 @pytest.mark.parametrize("by", ["nll", "entropy", "contrast", "context", "llmlingua2"])
 @settings(max_examples=20, deadline=None)
 @given(traces=TRACES, budget=BUDGET)
-def test_protected_words_are_all_there_in_order(
-    by: str, drop_checks: bool, floor: float | None, traces: list[Trace], budget: int | None
-) -> None:
+def test_protected_words_are_all_there_in_order(by: str, floor: float | None, traces: list[Trace], budget: int | None) -> None:
     model = "classifier" if by == "llmlingua2" else None
-    short = compress("prune_tokens", traces, budget, by=by, model=model, drop_checks=drop_checks, floor=floor)
+    short = compress("prune_tokens", traces, budget, by=by, model=model, floor=floor)
     if isinstance(short, Trace):
-        before = compress("prune_checks", traces[:1]) if drop_checks else traces[0]
-        assert isinstance(before, Trace)
-        kept, whole = ([w.strip(" ,") for w in words(split(item.text).thinking) if is_protected(w)] for item in (short, before))
+        kept, whole = ([w.strip().rstrip(",.") for w in words(split(item.text).thinking) if is_protected(w)] for item in (short, traces[0]))
         assert kept == whole
 
 
@@ -269,7 +265,6 @@ def scored(traces: Sequence[Trace], text: str, **nll: dict[str, float]) -> Desk:
         ("nll", {}, "Ana 3. 3 + 2 = 5. Check: 5 - 2 = 3."),
         ("contrast", {}, "Ana 3. Ben, 3 + 2 = 5. 5 - 2 = 3."),
         ("context", {}, "Ana 3. Now Ben, 3 + 2 = 5. 5 - 2 = 3."),
-        ("context", {"drop_checks": True}, "Ana 3. Now Ben, 3 + 2 = 5."),
         ("context", {"floor": 3.0}, "Ana 3. Now 3 + 2 = 5. 5 - 2 = 3."),
     ],
 )
@@ -281,15 +276,6 @@ def test_words_that_say_nothing_go_even_where_there_is_room(by: str, more: dict[
     )
     (short,) = build(settings_of("prune_tokens", by=by, **{"floor": 0.5, **more}), desk).compress(PROBLEM, traces, 99)
     assert split(short.text).thinking == left
-
-
-def test_checks_go_before_the_least_important_step() -> None:
-    text = "Ana has 3. Now Ben. So 3 + 2 = 5. Check: 5 - 2 = 3."
-    traces = texts(text, SOLUTION)
-    desk = scored(traces, text, tokens={"Check:": 9, "Ana": 1, "Ben": 2, "So": 3})
-    compressor = build(settings_of("prune_steps", by="nll", drop_checks=True), desk)
-    assert split(compressor.compress(PROBLEM, traces, 99)[0].text).thinking == "Ana has 3. Now Ben. So 3 + 2 = 5."
-    assert split(compressor.compress(PROBLEM, traces, 12)[0].text).thinking == "Now Ben. So 3 + 2 = 5."
 
 
 def test_direct_leaves_the_statement_alone() -> None:
@@ -357,7 +343,9 @@ def test_truncated_keeps_as_many_tokens_as_asked(thinking: str, budget: int, kep
 
 def run(compressors: dict[str, AnyCompression], right: Sequence[Trace]) -> Shortened:
     into = Shortened()
-    Shortener(compressors, tokenizer(), evidence_of(right)).shorten(PROBLEM, right, into=into)
+    for group in groups(compressors):
+        (work,) = into.work([(PROBLEM, right)], of=next(iter(group.values())).of)
+        Shortener(group, tokenizer(), evidence_of(work.traces)).shorten(work, into=into)
     return into
 
 
@@ -383,10 +371,33 @@ def test_reasons_are_counted_by_compressor() -> None:
     assert [t.writer for t in result.table()] == ["half", "short"]
 
 
-@pytest.mark.parametrize("likes", [{"a": "a"}, {"a": "b", "b": "a"}, {"a": "nobody"}])
-def test_a_circle_of_likes_is_refused(likes: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match=r"a\.like"):
-        in_order({name: settings_of("truncated", like=like, share=None) for name, like in likes.items()})
+@pytest.mark.parametrize("key", ["like", "of"])
+@pytest.mark.parametrize("waits", [{"a": "a"}, {"a": "b", "b": "a"}, {"a": "nobody"}])
+def test_a_circle_is_refused(key: str, waits: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match=rf"a\.{key}"):
+        in_order({name: settings_of("shortest", **{key: other}) for name, other in waits.items()})
+
+
+CHAIN = {
+    "few": settings_of("prune_tokens", of="checked", share=0.5),
+    "cut": settings_of("truncated", like="few", share=None),
+    "checked": settings_of("prune_checks"),
+    "none": settings_of("direct", of="brief"),
+    "brief": settings_of("post_think"),
+}
+
+
+def test_a_compressor_may_work_on_what_another_made() -> None:
+    right = texts("We want Ana. Ana has 3. So 3 + 2 = 5. Check: 5 - 2 = 3. So Ana has 5.", STATEMENT)
+    result = run(CHAIN, right)
+    made = {t.writer: t for t in result.table()}
+    assert result.dropped == {"brief: no text between the thinking and the final statement": 1, "none: no trace of brief": 1}
+    assert "Check" not in made["checked"].text and "5 - 2" not in made["few"].text
+    assert made["few"].parent_ids == (made["checked"].id,) and made["cut"].parent_ids == (right[0].id,)
+    assert origin(made["few"], {t.id: t for t in (*right, *made.values())}) == right[0]
+    lengths = {writer: len(text_ids(tokenizer(), split(t.text).thinking)) for writer, t in {**made, "long": right[0]}.items()}
+    assert lengths["cut"] == lengths["few"] <= lengths["long"] / 2 + 1, "a share of the long trace, whatever was worked on"
+    assert [list(group) for group in groups(CHAIN)] == [["checked", "brief"], ["few"], ["none"], ["cut"]]
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
 from data.chat import completion_ids
+from data.lineage import origin
 from data.records import Lesson, Problem, Recheck, Score, Split, Trace, Verdict
 from data.tables import disk_errors_named, read_all, read_table
 from pipeline.support import paths, report_plots
@@ -15,7 +17,7 @@ from pipeline.support.engines import tokenizer_of
 from pipeline.support.findings import Findings, Tables, findings, flat, headline
 from pipeline.support.params import PARAMS, Params, load
 from pipeline.support.report_page import main_table, ordered, page
-from pipeline.support.report_text import side_by_side
+from pipeline.support.report_text import NONE, side_by_side, ways_of_shortening
 from pipeline.support.stage import Statistics, run_stage
 from pipeline.support.text_table import render
 from pipeline.support.tracking import LOCK, Child, Execution, mirror
@@ -33,7 +35,9 @@ def report(tables: Tables, params: Params, curves: report_plots.Curves, *, folde
         _write_json(folder / "metrics.json", headline(metrics))
         _write_json(folder / "measures.json", metrics)
         _write_json(folder / "best.json", found.choice.model_dump(mode="json"))
-        (folder / "report.md").write_text(page(found, params.report, _examples(tables, found, params)), encoding="utf-8")
+        (folder / "report.md").write_text(
+            page(found, params.report, _examples(tables, found, params), _shortened(tables)), encoding="utf-8"
+        )
         report_plots.write_csv(folder / "plots/pareto.csv", report_plots.pareto_rows(found.test), report_plots.PARETO_COLUMNS)
         report_plots.write_csv(folder / "plots/training.csv", report_plots.curve_rows(curves), report_plots.CURVE_COLUMNS)
         report_plots.draw_pareto(folder / "plots/pareto.png", found.test)
@@ -54,6 +58,22 @@ def _examples(tables: Tables, found: Findings, params: Params) -> str:
     }
     shown = [problem for problem in tables.problems if problem.split is Split.TEST][:EXAMPLES]
     return side_by_side(shown, columns)
+
+
+def _shortened(tables: Tables) -> str:
+    """What every compressor made of one problem: the first of those that most of them shortened."""
+    made: dict[str, list[Trace]] = defaultdict(list)
+    for trace in tables.short:
+        made[trace.problem_id].append(trace)
+    if not made:
+        return NONE
+    chosen = max(sorted(made), key=lambda problem_id: len({trace.writer for trace in made[problem_id]}))
+    everything = {trace.id: trace for trace in (*tables.long, *tables.short)}
+    long = {(root := origin(trace, everything)).id: root for trace in made[chosen]}
+    survivors = {recheck.trace_id for recheck in tables.short_verdicts if recheck.survives} | set(long)
+    problem = next(problem for problem in tables.problems if problem.id == chosen)
+    shown = [*long.values(), *sorted(made[chosen], key=lambda trace: -trace.completion_tokens)]
+    return ways_of_shortening(problem, shown, lambda trace: trace.id in survivors, tables.count_tokens)
 
 
 def _tables(params: Params) -> Tables:

@@ -42,8 +42,8 @@ def _against(pair: Paired | None, settings: Report) -> list[str]:
     return [points(pair.difference), p_value(pair.p_holm, settings.resamples), ratio(pair.token_ratio), pair.keeps.value, score]
 
 
-def page(found: Findings, settings: Report, examples: str) -> str:
-    """The whole page."""
+def page(found: Findings, settings: Report, examples: str, shortened: str) -> str:
+    """The whole page; `examples` of answers and of what was `shortened` come as Markdown."""
     sections = [
         "# Report",
         _headline(found, settings),
@@ -63,6 +63,8 @@ def page(found: Findings, settings: Report, examples: str) -> str:
         markdown(_kept_table(found)),
         "Tokens of a compressor's survivors (thinking + final statement) over those of the long traces that they come from.",
         _outcomes(found),
+        "### One problem, shortened in every way",
+        shortened,
         "## What was taught, and what came of it",
         markdown(_lengths_table(found, settings)),
         "Ratios of mean tokens (thinking + answer) to those of the long student: what the compressor was asked for, what the lessons hold, "

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from data.chat import split
 from data.metrics.bootstrap import Estimate
-from data.records import Problem, Score
+from data.records import Problem, Score, Trace
 
 NONE = "–"
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -75,6 +76,16 @@ def side_by_side(problems: Iterable[Problem], columns: Mapping[str, Mapping[str,
         table = markdown((header, [[_cell(s.text) for _, s in shown]]))
         blocks.append(f"**{_cell(problem.question)}** (gold answer: {_cell(problem.reference.value)})\n\n{table}")
     return "\n\n".join(blocks)
+
+
+def ways_of_shortening(problem: Problem, traces: Iterable[Trace], survives: Callable[[Trace], bool], tokens: Callable[[str], int]) -> str:
+    """The thinkings of one problem's traces under each other, with their tokens and whether they survived."""
+    header = ("written by", "tokens", "survived", "thinking")
+    rows = []
+    for trace in traces:
+        thinking = split(trace.text).thinking
+        rows.append([trace.writer, str(tokens(thinking)), "yes" if survives(trace) else "no", _cell(thinking)])
+    return f"**{_cell(problem.question)}** (gold answer: {_cell(problem.reference.value)})\n\n{markdown((header, rows))}"
 
 
 def _cell(text: str, longest: int = 1500) -> str:

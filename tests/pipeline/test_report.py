@@ -48,6 +48,9 @@ def _problem(number: int, split: Split) -> Problem:
     return Problem.create(task="t", split=split, question=f"What is {number} | 1?", reference=NumberReference(value=str(number)))
 
 
+TRAINED = _problem(100, Split.TRAIN)
+
+
 def _scores(student: str, seed: int, problems: list[Problem]) -> Iterable[Score]:
     for number, problem in enumerate(problems):
         drawn = number < 10 and problem.split is Split.TEST
@@ -72,12 +75,21 @@ def _scores(student: str, seed: int, problems: list[Problem]) -> Iterable[Score]
 
 def _trace(writer: str, draw: int, *parents: str) -> Trace:
     text = f"<think>{writer}</think>The answer is \\boxed{{5}}."
-    fields = {"problem_id": "p", "parent_ids": parents, "writer": writer, "settings_id": "s", "draw": draw, "text": text, "status": "ok"}
+    fields = {
+        "problem_id": TRAINED.id,
+        "parent_ids": parents,
+        "writer": writer,
+        "settings_id": "s",
+        "draw": draw,
+        "text": text,
+        "status": "ok",
+    }
     return Trace.create(**fields, prompt_tokens=1, completion_tokens=1, tokenizer="t")
 
 
 def _tables() -> Tables:
     problems = [_problem(i, Split.VALIDATION if i < 40 else Split.TEST) for i in range(100)]
+    problems.append(TRAINED)
     parts = [[p for p in problems if p.split is split] for split in (Split.VALIDATION, Split.TEST)]
     scores = [
         score
@@ -103,7 +115,15 @@ def _tables() -> Tables:
     ]
     lessons = {
         name: [
-            Lesson(student=name, problem_id="p", trace_id="t", role=Role.POSITIVE, reason="taught", question="q", completion="x" * length)
+            Lesson(
+                student=name,
+                problem_id=TRAINED.id,
+                trace_id="t",
+                role=Role.POSITIVE,
+                reason="taught",
+                question="q",
+                completion="x" * length,
+            )
         ]
         for name, length in (("long", 100), ("post_think", 30), ("truncated", 32))
     }
@@ -167,7 +187,14 @@ def test_the_page_says_what_a_stranger_needs(tables: Tables, folder: Path) -> No
     assert "too few to claim that it keeps the accuracy of `long`" in text and "−3 points on at least 1000 problems" in text
     assert "α = 1, β = 3, γ = 5" in text and "Holm-corrected for 3 comparisons" in text
     assert "continued wrong: 1" in text and "right 50.0 %, wrong 50.0 %" in text and "## Seeds on the test problems" in text
-    assert text.count("gold answer") == 2 and "post_think thinks<br>of it&lt;/think>" in text and "What is 40 \\| 1?" in text
+    assert text.count("gold answer") == 3 and "post_think thinks<br>of it&lt;/think>" in text and "What is 40 \\| 1?" in text
+    ways = text.partition("### One problem, shortened in every way")[2].partition("##")[0]
+    assert "What is 100 \\| 1?" in ways and [
+        line.split("|")[1:4] for line in ways.splitlines() if "post_think" in line or "teacher" in line
+    ] == [
+        [" teacher    ", " 7      ", " yes      "],
+        *[[" post_think ", " 10     ", f" {said:<8} "] for said in ("yes", "yes", "yes", "no")],
+    ]
     header, rows = main_table(findings(tables, _params()), _params().report)
     assert [row[0] for row in rows] == ["base", "long", "post_think", "truncated"] and all(len(row) == len(header) for row in rows)
     # A control is asked for the length of what it is like.
@@ -197,7 +224,7 @@ def test_controls_and_the_long_student_are_no_candidates_unless_named() -> None:
 def test_without_draws_there_is_no_table_of_draws(tables: Tables) -> None:
     greedy = replace(tables, scores=[score for score in tables.scores if score.mode == "greedy"])
     found = findings(greedy, _params())
-    assert found.draws is None and "pass@" not in page(found, _params().report, "")
+    assert found.draws is None and "pass@" not in page(found, _params().report, "", "")
 
 
 def test_training_curves_are_read_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,6 @@ def gather(
         difficulties,
         tokens=scored("tokens", scorer.tokens, asked),
         blind=scored("blind", scorer.tokens, _blind(asked)),
-        alone=scored("alone", scorer.alone, asked),
         steps=scored("steps", scorer.steps, asked),
         words={model: _keep(WordKeeper(sources.folder_of(model, revision)), first) for model, revision in classifiers.items()},
     )

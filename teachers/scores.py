@@ -21,7 +21,6 @@ from pydantic import Field, NonNegativeInt
 
 from data.chat import tokenizer_hash
 from data.records import Record
-from data.steps import steps
 from teachers.identity import model_hash
 from teachers.reading import Branch, Case, Reader, Reading, case_ids, step_bounds
 from teachers.shards import ShardWriter, shard_path, whole_lines
@@ -54,10 +53,6 @@ class TokenScores(Scores):
         return [fmean(own) if own else 0.0 for own in of_part]
 
 
-class AloneScores(TokenScores):
-    """The same where each step is read by itself: behind the question, without the steps before it."""
-
-
 class StepScores(Scores):
     """Of each step of a thinking: by how many nats the final statement is less likely without it."""
 
@@ -72,7 +67,7 @@ class Scorer:
 
     def __init__(self, reader: Reader, store_folder: Path) -> None:
         self._reader = reader
-        self._shards: dict[type[Scores], _Shard] = {kind: _Shard(store_folder, kind) for kind in (TokenScores, AloneScores, StepScores)}
+        self._shards: dict[type[Scores], _Shard] = {kind: _Shard(store_folder, kind) for kind in (TokenScores, StepScores)}
         self._loaded: Reading | None = None
 
     def __enter__(self) -> Self:
@@ -93,10 +88,6 @@ class Scorer:
     def tokens(self, cases: Iterable[Case]) -> Iterator[tuple[Case, TokenScores]]:
         """Yield every case once with the scores of its tokens, in any order."""
         yield from self._scored(cases, TokenScores, self._token_scores)
-
-    def alone(self, cases: Iterable[Case]) -> Iterator[tuple[Case, AloneScores]]:
-        """Yield every case once with the scores of its tokens when each step is read by itself, in any order."""
-        yield from self._scored(cases, AloneScores, self._alone_scores)
 
     def steps(self, cases: Iterable[Case]) -> Iterator[tuple[Case, StepScores]]:
         """Yield every case once with the scores of its steps (as `data.steps.steps` divides it), in any order."""
@@ -130,20 +121,6 @@ class Scorer:
         all_ids = [case_ids(self._reader, case) for case in cases]
         for case, ids, read in zip(cases, all_ids, self._model.tokens(all_ids) if cases else (), strict=True):
             yield case, TokenScores(key=self._key(case), begins=tuple(ids.begins), nll=read.nll, entropy=read.entropy)
-
-    def _alone_scores(self, cases: list[Case]) -> Iterator[tuple[Case, AloneScores]]:
-        for case in cases:
-            begins, branches, begin = list[int](), list[Branch](), 0
-            *trunk, last = case_ids(self._reader, case).before
-            for step in steps(case.thinking):
-                ids = case_ids(self._reader, case._replace(thinking=step.strip()))
-                begins += [begin + len(step) - len(step.lstrip()) + own for own in ids.begins]
-                branches.append(Branch(len(trunk), [last, *ids.thinking], len(ids.thinking)))
-                begin += len(step)
-            read = self._model.branches(trunk, branches)
-            nll = tuple(score for own in read for score in own.nll)
-            entropy = tuple(score for own in read for score in own.entropy)
-            yield case, AloneScores(key=self._key(case), begins=tuple(begins), nll=nll, entropy=entropy)
 
     def _step_scores(self, cases: list[Case]) -> Iterator[tuple[Case, StepScores]]:
         for case in cases:

@@ -53,8 +53,6 @@ class Evidence:
     """Trace id → what the teacher's probabilities say of its tokens."""
     blind: Mapping[str, TokenScores] = field(default_factory=dict)
     """The same where the teacher does not see the question."""
-    alone: Mapping[str, TokenScores] = field(default_factory=dict)
-    """The same where the teacher sees the question, and of the thinking each step by itself."""
     steps: Mapping[str, StepScores] = field(default_factory=dict)
     """Trace id → how much its steps matter for the teacher's answer."""
     answers: Mapping[Request, Completion] = field(default_factory=dict)
@@ -66,10 +64,10 @@ class Evidence:
         """Of each part of a trace's thinking (all of them in order) the mean over its tokens of what is chosen by, in nats."""
         if by in ("nll", "entropy"):
             return self.tokens[trace.id].means(parts, by=by)
-        hidden = (self.blind,) if by == "contrast" else (self.blind, self.alone)
-        known = self.tokens[trace.id].means(parts, by="nll")
-        lacking = zip(*(scores[trace.id].means(parts, by="nll") for scores in hidden), strict=True)
-        return [max(without) - full for without, full in zip(lacking, known, strict=True)]
+        blind = self.blind[trace.id].means(parts, by="nll")
+        if by == "blind":
+            return blind
+        return [without - seen for without, seen in zip(blind, self.tokens[trace.id].means(parts, by="nll"), strict=True)]
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """Prune: the least important steps, until what is left fits the budget.
 
 Importance of a step, by setting: by how much the teacher is less sure of the answer without it (leave-one-out, as in
-arXiv 2606.21704), or a mean over its tokens: of their entropy (step entropy, arXiv 2508.03346), their negative log-likelihood, or by how
-much the question makes them likelier (contrast, arXiv 2310.06839), or the question or the steps before (context).
+arXiv 2606.21704), or a mean over its tokens: of their entropy (step entropy, arXiv 2508.03346), or of their negative log-likelihood with
+the question, without it, or the difference of both.
 """
 
 from __future__ import annotations

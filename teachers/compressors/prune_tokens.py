@@ -1,8 +1,8 @@
 """Prune: the least informative words, numbers and symbols protected (TokenSkip, arXiv 2502.12067; protection: arXiv 2606.21704).
 
-Importance of a word, by setting: the mean negative log-likelihood of its tokens for the teacher (self-information), their mean entropy,
-by how much the question makes them likelier (contrastive perplexity of LongLLMLingua, arXiv 2310.06839), the same for the question or the
-steps before, whichever says more (context), or the probability with which LLMLingua-2 (arXiv 2403.12968) keeps the word.
+Importance of a word, by setting: a mean over its tokens of the teacher's entropy, of their negative log-likelihood with the question
+(nll) or without it (blind: self-information as in Selective Context, arXiv 2310.06201), or of how much the question lowers it (contrast:
+LongLLMLingua, arXiv 2310.06839); or the probability with which LLMLingua-2 (arXiv 2403.12968) keeps the word.
 """
 
 from __future__ import annotations

@@ -85,9 +85,9 @@ class PruneChecksSettings(Compression):
     kind: Literal["prune_checks"]
 
 
-TokenCriterion = Literal["nll", "entropy", "contrast", "context"]
-"""What the teacher's probabilities say of a token: negative log-likelihood, entropy, by how much the question makes it likelier (contrast),
-or by how much the question or the steps before its own do, whichever is more (context)."""
+TokenCriterion = Literal["nll", "entropy", "blind", "contrast"]
+"""What the teacher's probabilities say of a token: negative log-likelihood, entropy, the negative log-likelihood where the question is
+hidden (blind), or by how much the question lowers it (contrast)."""
 
 
 class PruneStepsSettings(Budgeted):
@@ -171,7 +171,7 @@ class TruncatedSettings(Budgeted):
     kind: Literal["truncated"]
 
 
-Need = Literal["tokens", "blind", "alone", "steps", "words"]
+Need = Literal["tokens", "blind", "steps", "words"]
 """Scores of the first right draws that a compressor chooses by."""
 
 
@@ -180,8 +180,8 @@ def needs(compressors: Iterable[Compression]) -> set[Need]:
     of: dict[str, set[Need]] = {
         "answer": {"steps"},
         "llmlingua2": {"words"},
+        "blind": {"blind"},
         "contrast": {"tokens", "blind"},
-        "context": {"tokens", "blind", "alone"},
     }
     pruning = [settings for settings in compressors if isinstance(settings, PruneStepsSettings | PruneTokensSettings)]
     return set[Need]().union(*(of.get(settings.by, {"tokens"}) for settings in pruning))

@@ -74,7 +74,7 @@ def token_begins(text: str) -> tuple[int, ...]:
 
 def evidence_of(traces: Sequence[Trace], difficulty: Difficulty = Difficulty.EASY) -> Evidence:
     """Scores of any text, the same for the same text."""
-    read: list[dict[str, TokenScores]] = [{}, {}, {}]
+    read: list[dict[str, TokenScores]] = [{}, {}]
     importance, kept = dict[str, StepScores](), dict[str, list[float]]()
     for item in traces:
         thinking = split(item.text).thinking
@@ -154,7 +154,7 @@ def test_without_a_budget_pruning_changes_nothing(kind: str, traces: list[Trace]
 
 
 @pytest.mark.parametrize("floor", [None, 0.5])
-@pytest.mark.parametrize("by", ["nll", "entropy", "contrast", "context", "llmlingua2"])
+@pytest.mark.parametrize("by", ["nll", "entropy", "blind", "contrast", "llmlingua2"])
 @settings(max_examples=20, deadline=None)
 @given(traces=TRACES, budget=BUDGET)
 def test_protected_words_are_all_there_in_order(by: str, floor: float | None, traces: list[Trace], budget: int | None) -> None:
@@ -165,7 +165,7 @@ def test_protected_words_are_all_there_in_order(by: str, floor: float | None, tr
         assert kept == whole
 
 
-@pytest.mark.parametrize("by", ["answer", "entropy", "nll", "contrast", "context"])
+@pytest.mark.parametrize("by", ["answer", "entropy", "nll", "blind", "contrast"])
 @settings(max_examples=30, deadline=None)
 @given(traces=TRACES, budget=BUDGET)
 def test_pruned_steps_are_whole_and_in_order(by: str, traces: list[Trace], budget: int | None) -> None:
@@ -245,7 +245,7 @@ def test_rewrite_takes_the_first_draw_that_keeps_the_contract() -> None:
 
 
 def scored(traces: Sequence[Trace], text: str, **nll: dict[str, float]) -> Desk:
-    """A desk whose teacher finds these words of the one trace less likely, by reading: tokens, blind, alone."""
+    """A desk whose teacher finds these words of the one trace less likely, with the question and without it."""
     begins = token_begins(text)
     starts = list(itertools.accumulate(map(len, words(text)), initial=0))
 
@@ -254,9 +254,7 @@ def scored(traces: Sequence[Trace], text: str, **nll: dict[str, float]) -> Desk:
         values = tuple(of.get(owner, 0.0) for owner in owners)
         return {traces[0].id: TokenScores(key="0" * 32, begins=begins, nll=values, entropy=values)}
 
-    return Desk(
-        "me", "settings", tokenizer(), Evidence({}, **{reading: scores(nll.get(reading, {})) for reading in ("tokens", "blind", "alone")})
-    )
+    return Desk("me", "settings", tokenizer(), Evidence({}, **{reading: scores(nll.get(reading, {})) for reading in ("tokens", "blind")}))
 
 
 @pytest.mark.parametrize(
@@ -264,16 +262,15 @@ def scored(traces: Sequence[Trace], text: str, **nll: dict[str, float]) -> Desk:
     [
         ("nll", {}, "Ana 3. 3 + 2 = 5. Check: 5 - 2 = 3."),
         ("contrast", {}, "Ana 3. Ben, 3 + 2 = 5. 5 - 2 = 3."),
-        ("context", {}, "Ana 3. Now Ben, 3 + 2 = 5. 5 - 2 = 3."),
-        ("context", {"floor": 3.0}, "Ana 3. Now 3 + 2 = 5. 5 - 2 = 3."),
+        ("blind", {}, "Ana 3. Ben, 3 + 2 = 5. Check: 5 - 2 = 3."),
+        ("blind", {"floor": 1.5}, "Ana 3. Ben, 3 + 2 = 5. 5 - 2 = 3."),
     ],
 )
 def test_words_that_say_nothing_go_even_where_there_is_room(by: str, more: dict[str, Any], left: str) -> None:
     text = "Ana has 3. Now Ben, 3 + 2 = 5. Check: 5 - 2 = 3."
     traces = texts(text, SOLUTION)
-    desk = scored(
-        traces, text, tokens={"Ana": 1, "Check:": 1}, blind={"Ana": 9, "Ben": 2, "Check:": 1}, alone={"Now": 5, "Ana": 1, "Check:": 1}
-    )
+    likely = {"Ana": 1, "Check:": 1}
+    desk = scored(traces, text, tokens=likely, blind={**likely, "Ana": 9, "Ben": 2})
     (short,) = build(settings_of("prune_tokens", by=by, **{"floor": 0.5, **more}), desk).compress(PROBLEM, traces, 99)
     assert split(short.text).thinking == left
 

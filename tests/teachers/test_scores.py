@@ -59,26 +59,6 @@ def test_token_scores_are_those_of_a_plain_reading(reader: Reader, tmp_path: Pat
         assert len(scored.begins) == len(thinking)
 
 
-@pytest.mark.parametrize("branch_tokens", [1, 4096])
-def test_a_step_alone_is_scored_as_a_thinking_of_nothing_else(
-    reader: Reader, tmp_path: Path, branch_tokens: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "BRANCH_TOKENS", branch_tokens)
-    with Scorer(reader, tmp_path) as scorer:
-        found = dict(scorer.alone(CASES))
-        singles = {(case, step): case._replace(thinking=step.strip()) for case in CASES for step in steps(case.thinking)}
-        whole = dict(scorer.tokens(singles.values()))
-    assert set(found) == set(CASES)
-    for case, scored in found.items():
-        own, begin = [whole[singles[case, step]] for step in steps(case.thinking)], 0
-        assert scored.nll == pytest.approx([score for each in own for score in each.nll], abs=1e-3)
-        assert scored.entropy == pytest.approx([score for each in own for score in each.entropy], abs=1e-3)
-        for step, each in zip(steps(case.thinking), own, strict=True):
-            begins = [begin + len(step) - len(step.lstrip()) + at for at in each.begins]
-            assert set(begins) <= set(scored.begins)
-            begin += len(step)
-
-
 @pytest.mark.parametrize("branch_tokens", [1, 100, 4096])
 def test_step_scores_are_those_of_reading_each_shorter_text(
     reader: Reader, tmp_path: Path, branch_tokens: int, monkeypatch: pytest.MonkeyPatch

@@ -18,7 +18,7 @@ STAMP  := .venv/.installed-$(shell cat $(TORCH) $(LOCK) | sha256sum | cut -c1-16
 RUN    := PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1
 COMMAND = $(RUN) python -m pipeline.commands
 
-.PHONY: help venv repro test test-slow lint doctor plan params table lock mlflow lab-models gsm8k-models clean
+.PHONY: help venv repro test test-slow lint doctor plan params table keep lock mlflow lab-models gsm8k-models clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16
@@ -63,6 +63,14 @@ params: $(STAMP) ## the settings with all defaults filled in
 
 table: $(STAMP) ## what each stage did when it last ran
 	@$(COMMAND).table
+
+keep: ## keep the numbers, the plot and the page of the last report: NAME=lab-best writes results/lab-best.*
+	@test -n "$(NAME)" || { echo "which name? make keep NAME=lab-best" >&2; exit 1; }
+	@mkdir -p results
+	@cp data/store/report/measures.json results/$(NAME).json
+	@cp data/store/report/report.md results/$(NAME).md
+	@cp data/store/report/plots/pareto.png results/$(NAME).png
+	@ls results/$(NAME).*
 
 mlflow: $(STAMP) ## the runs in a browser, on loopback
 	@store=$$($(RUN) python -c 'from pipeline.support.tracking import store_uri; print(store_uri())'); \

@@ -76,9 +76,9 @@ def _answers(params: Params, wanted: Sequence[Request], statistics: Statistics) 
 
 
 def _reader(params: Params) -> Reader:
-    """The teacher as it reads its own traces."""
+    """The teacher as it reads its own traces, with transformers whatever it writes with."""
     sample = params.sample
-    spec = engine_spec(sample.engine, sample.teacher)
+    spec = replace(engine_spec(sample.engine, sample.teacher), kind="hf")
     return Reader(spec.model, tokenizer_of(sample.teacher), instruction_of(sample.instruction), sample.format, resolve_dtype(spec))
 
 

@@ -32,6 +32,20 @@ from pipeline.support.stage import Statistics
 
 ROOT = Path(__file__).parents[2]
 TRAINING = 15
+COMPRESSORS = {
+    "shortest": {"kind": "shortest"},
+    "post_think": {"kind": "post_think"},
+    "truncated": {"kind": "truncated", "like": "post_think", "control": True},
+    "none": {"kind": "direct", "of": "shortest", "control": True},
+}
+MIXES = {
+    "long": {"teacher": 1},
+    "shortest": {"shortest": 1},
+    "post_think": {"post_think": 1},
+    "truncated": {"truncated": 1},
+    "none": {"none": 1},
+    "mix": {"teacher": 1, "post_think": 4},
+}
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +95,7 @@ def params_of(teacher: Path, script: Path, **arguments: object) -> Params:
     values: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
     settings = {"script": str(script), "right_share": 0.7, **arguments}
     values["sample"] |= {"teacher": {"path": str(teacher)}, "engine": {"kind": "scripted", "arguments": settings}, "max_errors": 0.5}
+    values |= {"shorten": COMPRESSORS, "students": {name: {"from": "base", "lessons": lessons} for name, lessons in MIXES.items()}}
     return Params.model_validate(values)
 
 
@@ -115,7 +130,9 @@ def test_problems_become_lessons(teacher: Path, script: Path, problems: list[Pro
     }
     assert lengths["truncated"] == pytest.approx(lengths["post_think"], abs=1)
     assert lengths["post_think"] < lengths["mix"] < lengths["long"]
-    assert lengths["post_think"] < lengths["shortest"] <= lengths["long"]
+    assert lengths["none"] == 0 < lengths["post_think"] < lengths["shortest"] <= lengths["long"]
+    of_shortest = {trace.id for trace in short if trace.writer == "shortest"}
+    assert {trace.parent_ids[0] for trace in short if trace.writer == "none"} == of_shortest
 
 
 def test_the_tables_do_not_depend_on_arrival_and_a_second_run_makes_nothing(teacher: Path, script: Path, problems: list[Problem]) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
 from data.difficulty import Difficulty
+from data.errors import RecordError
 from data.metrics.bootstrap import Estimate
 from data.metrics.lengths import LessonLength, common_problems, data_ratios, kept, lesson_length, regrows, survival
 from data.records import Lesson, Outcome, Recheck, Role, Status, Trace
@@ -45,19 +46,21 @@ def test_survival_counts_reasons_per_compressor() -> None:
     assert (found["shortest"].gain, found["cut"].gain) == (0.5, 0.0)
 
 
-def test_kept_tokens_are_those_of_first_parents_on_all_and_on_common_problems() -> None:
+def test_kept_tokens_are_those_of_the_long_traces_they_come_from_on_all_and_on_common_problems() -> None:
     long = {trace.id: trace for trace in (_trace("teacher", 0, problem) for problem in "pq")}
     parents = {trace.problem_id: trace.id for trace in long.values()}
     short = [
         _trace("cut", 0, "p", (parents["p"], "another")),
         _trace("cut", 0, "q", (parents["q"],)),
-        _trace("brief", 0, "p", (parents["p"],)),
     ]
+    short.append(_trace("brief", 0, "p", (short[0].id,)))  # made of what "cut" made
     assert common_problems(short) == {"p"}
     lengths = {**dict.fromkeys(long, 100), short[0].id: 20, short[1].id: 60, short[2].id: 50}
-    found = kept(short, long, lambda trace: lengths[trace.id])
+    found = kept(short, long | {trace.id: trace for trace in short}, lambda trace: lengths[trace.id])
     assert found == {"brief": (0.5, 0.5), "cut": (0.4, 0.2)}
     assert kept([], long, lambda trace: 1) == {}
+    with pytest.raises(RecordError, match="its parent lost is in no table"):
+        kept([_trace("cut", 0, "p", ("lost",))], long, lambda trace: 1)
 
 
 def test_lessons_that_are_not_taught_have_no_length() -> None:

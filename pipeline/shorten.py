@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from data.difficulty import Difficulty, difficulties
 from data.errors import StageError
@@ -17,6 +16,7 @@ from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, tokenizer_of
 from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
+from teachers.compressors.contract import Evidence
 from teachers.compressors.settings import AnyCompression, groups
 from teachers.engine import Completion, Request
 from teachers.evidence import Sources, gather
@@ -37,31 +37,21 @@ def shorten(
     some_right = [(training[problem_id], own) for problem_id, own in right.items() if own]
     short = Shortened(dropped=+Counter({"no right trace": len(right) - len(some_right)}))
     bands = difficulties(traces, said)
-    with Scorer(_reader(params), paths.token_scores()) as scorer:
-        for group in groups(params.shorten):
-            of = next(iter(group.values())).of
-            _shorten_all(_Group(group, short.work(some_right, of=of), bands), params, scorer, statistics=statistics, into=short)
+    for group in groups(params.shorten):
+        work = short.work(some_right, of=next(iter(group.values())).of)
+        evidence = _evidence(params, group, [(each.problem, each.traces[0]) for each in work if each.traces], bands)
+        _shorten_all(params.model_copy(update={"shorten": group}), work, evidence, statistics=statistics, into=short)
     return short
 
 
-class _Group(NamedTuple):
-    """Compressors that work on the same traces, what there is to do, and how hard the problems are."""
-
-    compressors: Mapping[str, AnyCompression]
-    work: Sequence[Work]
-    bands: Mapping[str, Difficulty]
-
-
-def _shorten_all(group: _Group, params: Params, scorer: Scorer, *, statistics: Statistics, into: Shortened) -> None:
-    """Gather what the compressors choose by, ask what they have to ask, and let them work; models are loaded only where needed."""
+def _shorten_all(params: Params, work: Sequence[Work], evidence: Evidence, *, statistics: Statistics, into: Shortened) -> None:
+    """Let the compressors of `params`, which all work on the same traces, ask what they have to ask, and then write."""
     tokenizer = tokenizer_of(params.sample.teacher)
-    first = [(work.problem, work.traces[0]) for work in group.work if work.traces]
-    evidence = gather(group.compressors, first, group.bands, Sources(scorer, local_folder), watch=progress)
-    asking = Shortener(group.compressors, tokenizer, evidence)
-    wanted = [request for work in group.work for request in asking.requests(work)]
-    shortener = Shortener(group.compressors, tokenizer, replace(evidence, answers=_answers(params, wanted, statistics)))
-    for work in progress(group.work, label=", ".join(group.compressors), total=len(group.work), unit="problem"):
-        shortener.shorten(work, into=into)
+    asking = Shortener(params.shorten, tokenizer, evidence)
+    wanted = [request for each in work for request in asking.requests(each)]
+    shortener = Shortener(params.shorten, tokenizer, replace(evidence, answers=_answers(params, wanted, statistics)))
+    for each in progress(work, label=", ".join(params.shorten), total=len(work), unit="problem"):
+        shortener.shorten(each, into=into)
 
 
 def _answers(params: Params, wanted: Sequence[Request], statistics: Statistics) -> dict[Request, Completion]:
@@ -75,11 +65,15 @@ def _answers(params: Params, wanted: Sequence[Request], statistics: Statistics) 
     return answers
 
 
-def _reader(params: Params) -> Reader:
-    """The teacher as it reads its own traces, with transformers whatever it writes with."""
+def _evidence(
+    params: Params, compressors: Mapping[str, AnyCompression], first: Sequence[tuple[Problem, Trace]], bands: Mapping[str, Difficulty]
+) -> Evidence:
+    """Whatever these compressors choose by. Models are loaded only where one is needed, and have left again before another is asked."""
     sample = params.sample
-    spec = replace(engine_spec(sample.engine, sample.teacher), kind="hf")
-    return Reader(spec.model, tokenizer_of(sample.teacher), instruction_of(sample.instruction), sample.format, resolve_dtype(spec))
+    spec = replace(engine_spec(sample.engine, sample.teacher), kind="hf")  # read with transformers, whatever it writes with
+    reader = Reader(spec.model, tokenizer_of(sample.teacher), instruction_of(sample.instruction), sample.format, resolve_dtype(spec))
+    with Scorer(reader, paths.token_scores()) as scorer:
+        return gather(compressors, first, bands, Sources(scorer, local_folder), watch=progress)
 
 
 def _body(statistics: Statistics) -> None:

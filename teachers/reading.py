@@ -93,6 +93,13 @@ class Reading:
         self.read_tokens = 0
         self._model: Any = load_model(reader.model, dtype=reader.dtype)
 
+    def close(self) -> None:
+        """Let go of the model's memory, which on a GPU another process may wait for."""
+        import torch
+
+        self._model = None
+        torch.cuda.empty_cache()
+
     def tokens(self, cases: Sequence[CaseIds]) -> Iterator[TokenReading]:
         """What it makes of each thinking's tokens, in order; best sorted by length, since cases are read in padded batches."""
         for batch in self._batches(cases):

@@ -76,7 +76,9 @@ class Scorer:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self._loaded = None
+        if self._loaded is not None:
+            self._loaded.close()
+            self._loaded = None
         for shard in self._shards.values():
             shard.close()
 

@@ -64,12 +64,13 @@ params: $(STAMP) ## the settings with all defaults filled in
 table: $(STAMP) ## what each stage did when it last ran
 	@$(COMMAND).table
 
-keep: ## keep the numbers, the plot and the page of the last report: NAME=lab-best writes results/lab-best.*
+keep: ## keep the last report and its settings: NAME=lab-best writes results/lab-best.*
 	@test -n "$(NAME)" || { echo "which name? make keep NAME=lab-best" >&2; exit 1; }
 	@mkdir -p results
 	@cp data/store/report/measures.json results/$(NAME).json
 	@cp data/store/report/report.md results/$(NAME).md
 	@cp data/store/report/plots/pareto.png results/$(NAME).png
+	@cp params.yaml results/$(NAME).yaml
 	@ls results/$(NAME).*
 
 mlflow: $(STAMP) ## the runs in a browser, on loopback

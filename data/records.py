@@ -125,7 +125,7 @@ class Trace(Record):
     """One text that answers a problem, as generated or as shortened.
 
     `text` is everything after the prompt, think tags included, end token not; `data.chat.split` derives thinking and answer.
-    `writer` is "teacher" or the compressor's name; `settings_id` hashes whatever settings made the text.
+    `writer` is "teacher" or the compressor's name; `settings_id` hashes its writer's settings.
     Token counts are the writer's own (`tokenizer` names it by content).
     """
 

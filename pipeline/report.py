@@ -70,10 +70,10 @@ def _shortened(tables: Tables) -> str:
     chosen = max(sorted(made), key=lambda problem_id: len({trace.writer for trace in made[problem_id]}))
     everything = {trace.id: trace for trace in (*tables.long, *tables.short)}
     long = {(root := origin(trace, everything)).id: root for trace in made[chosen]}
-    survivors = {recheck.trace_id for recheck in tables.short_verdicts if recheck.survives} | set(long)
     problem = next(problem for problem in tables.problems if problem.id == chosen)
     shown = [*long.values(), *sorted(made[chosen], key=lambda trace: -trace.completion_tokens)]
-    return ways_of_shortening(problem, shown, lambda trace: trace.id in survivors, tables.count_tokens)
+    rechecks = {recheck.trace_id: recheck for recheck in tables.short_verdicts}
+    return ways_of_shortening(problem, shown, rechecks, lambda text: tables.count_tokens(text) - 1)  # a thinking has no end token
 
 
 def _tables(params: Params) -> Tables:

@@ -1,4 +1,4 @@
-"""Stage `shorten`: every compressor of the params over the right long traces."""
+"""Stage `shorten`: every compressor of the params over the right long traces, or over what another compressor made of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.support.engines import engine_spec, instruction_of, tokenizer_of
 from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.compressors.contract import Evidence
-from teachers.compressors.settings import AnyCompression, groups
+from teachers.compressors.settings import AnyCompression, groups, needs
 from teachers.engine import Completion, Request
 from teachers.evidence import Sources, gather
 from teachers.generate import Generator
@@ -69,6 +69,8 @@ def _evidence(
     params: Params, compressors: Mapping[str, AnyCompression], first: Sequence[tuple[Problem, Trace]], bands: Mapping[str, Difficulty]
 ) -> Evidence:
     """Whatever these compressors choose by. Models are loaded only where one is needed, and have left again before another is asked."""
+    if not needs(compressors.values()):
+        return Evidence(bands)
     sample = params.sample
     spec = replace(engine_spec(sample.engine, sample.teacher), kind="hf")  # read with transformers, whatever it writes with
     reader = Reader(spec.model, tokenizer_of(sample.teacher), instruction_of(sample.instruction), sample.format, resolve_dtype(spec))

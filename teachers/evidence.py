@@ -1,4 +1,4 @@
-"""What compressors choose by, computed for all problems at once: scores of each problem's first right draw."""
+"""What compressors choose by, computed for all problems at once: scores of the first trace of each problem."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def gather(
     *,
     watch: Watch,
 ) -> Evidence:
-    """Everything that these compressors choose by; `first` holds every problem with its first right trace."""
+    """Everything that these compressors choose by; `first` holds each problem with the first trace that they are given."""
     wanted, scorer, asked = needs(compressors.values()), sources.scorer, _cases(first)
 
     def scored(
@@ -68,7 +68,7 @@ def _keep(keeper: WordKeeper, first: Sequence[tuple[Problem, Trace]]) -> dict[st
 
 
 def _cases(first: Sequence[tuple[Problem, Trace]]) -> dict[Case, list[str]]:
-    """The thinking of each first right trace."""
+    """The thinking of each of these traces."""
     found: dict[Case, list[str]] = defaultdict(list)
     for problem, trace in first:
         parts = split(trace.text)

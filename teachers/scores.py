@@ -42,15 +42,19 @@ class TokenScores(Scores):
     entropy: tuple[float, ...]
 
     def means(self, parts: Sequence[str], *, by: str) -> list[float]:
-        """Of each part of the thinking (all of them in order) the mean score of its tokens, by "nll" or "entropy"; 0 without tokens.
+        """Of each part of the thinking (all of them in order) the mean score of its tokens, by "nll" or "entropy"; 0 where there are none.
 
-        A token belongs to the part in which it begins.
+        A token belongs to the part in which it begins; a part in which none begins has the score of the token that reaches into it.
         """
-        ends = list(accumulate(map(len, parts)))
+        ends, values = list(accumulate(map(len, parts))), self.entropy if by == "entropy" else self.nll
         of_part: list[list[float]] = [[] for _ in parts]
-        for begin, score in zip(self.begins, self.entropy if by == "entropy" else self.nll, strict=True):
+        for begin, score in zip(self.begins, values, strict=True):
             of_part[min(bisect_right(ends, begin), len(parts) - 1)].append(score)
-        return [fmean(own) if own else 0.0 for own in of_part]
+        found, last = list[float](), 0.0
+        for own in of_part:
+            found.append(fmean(own) if own else last)
+            last = own[-1] if own else last
+        return found
 
 
 class StepScores(Scores):

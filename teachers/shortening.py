@@ -1,4 +1,4 @@
-"""Every compressor of a run over the right traces of every problem."""
+"""Every compressor of a run over what it works on: the right traces of every problem, or what another compressor made of them."""
 
 from __future__ import annotations
 
@@ -105,6 +105,6 @@ class Shortener:
 
 
 def settings_id(settings: AnyCompression) -> str:
-    """A hash of whatever shapes a compressor's texts; of a prompt the text counts and not the file's name."""
+    """A hash of a compressor's own settings; what it works on is in its traces' parents. Of a prompt the text counts, not the file."""
     asked = prompt_text(settings.prompt) if isinstance(settings, AskingSettings) else None
     return content_id("shorten", settings.model_dump(mode="json", exclude={"control", "prompt"}), asked)

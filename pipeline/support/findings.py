@@ -17,6 +17,7 @@ from data.metrics.compare import Comparison, Paired, Rules, compare, per_seed
 from data.metrics.lengths import Kept, LessonLength, Survival, common_problems, data_ratios, kept, lesson_length, survival
 from data.records import Lesson, Outcome, Problem, Recheck, Score, Split, Trace, Verdict
 from pipeline.support.params import BASE, Params
+from teachers.compressors.settings import PruneTokensSettings
 
 Seeds = dict[tuple[str, int], dict[str, float]]
 
@@ -101,12 +102,14 @@ def candidates(params: Params) -> list[str]:
 
 def _asked(params: Params, ratios: Mapping[str, float]) -> dict[str, float]:
     """What the compressor of a student taught by one alone is asked for: a share, or the data ratio of the student whose compressor it is
-    `like`. A share that depends on difficulty is no one number.
+    `like`. A share that depends on difficulty is no one number, and where a floor decides, the share is none that was asked for.
     """
     taught_by = {next(iter(student.lessons)): name for name, student in params.students.items() if len(student.lessons) == 1}
     found = {}
     for writer, student in taught_by.items():
         settings = params.shorten.get(writer)
+        if isinstance(settings, PruneTokensSettings) and settings.floor is not None:
+            continue
         if settings is not None and isinstance(settings.share, float):
             found[student] = settings.share
         elif settings is not None and settings.like in taught_by and taught_by[settings.like] in ratios:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from data.chat import split
 from data.metrics.bootstrap import Estimate
-from data.records import Problem, Score, Trace
+from data.records import Problem, Recheck, Score, Trace
 
 NONE = "–"
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -78,13 +78,15 @@ def side_by_side(problems: Iterable[Problem], columns: Mapping[str, Mapping[str,
     return "\n\n".join(blocks)
 
 
-def ways_of_shortening(problem: Problem, traces: Iterable[Trace], survives: Callable[[Trace], bool], tokens: Callable[[str], int]) -> str:
-    """The thinkings of one problem's traces under each other, with their tokens and whether they survived."""
-    header = ("written by", "tokens", "survived", "thinking")
+def ways_of_shortening(problem: Problem, traces: Iterable[Trace], rechecks: Mapping[str, Recheck], tokens: Callable[[str], int]) -> str:
+    """The thinkings of one problem's traces under each other, with their tokens and what re-verification said (by trace)."""
+    header = ("written by", "tokens", "survived?", "thinking")
     rows = []
     for trace in traces:
         thinking = split(trace.text).thinking
-        rows.append([trace.writer, str(tokens(thinking)), "yes" if survives(trace) else "no", _cell(thinking)])
+        said = rechecks.get(trace.id)
+        survived = NONE if said is None else f"{'yes' if said.survives else 'no'}: {said.reason}"
+        rows.append([trace.writer, str(tokens(thinking)), survived, _cell(thinking)])
     return f"**{_cell(problem.question)}** (gold answer: {_cell(problem.reference.value)})\n\n{markdown((header, rows))}"
 
 

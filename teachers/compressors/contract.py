@@ -26,10 +26,10 @@ class Skipped(Exception):  # noqa: N818 - a signal with a reason that is counted
 
 
 class Compressor(Protocol):
-    """Shortens the right long traces of one problem."""
+    """Shortens the traces of one problem: the teacher's right draws, or what another compressor made of them (`of`)."""
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
-        """Short traces made of `traces` (right, not empty, in draw order); their thinking has at most `budget` tokens (None: no bound).
+        """Short traces made of `traces` (at least one, in draw order); their thinking has at most `budget` tokens (None: no bound).
 
         The same traces give the same result. Raises Skipped where it cannot be done.
         """
@@ -45,7 +45,7 @@ class Asking(Compressor, Protocol):
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was found out beforehand for all problems at once; scores are those of each problem's first right draw."""
+    """What was found out beforehand for all problems at once; scores are those of each problem's first trace."""
 
     difficulties: Mapping[str, Difficulty] = field(default_factory=dict)
     """Problem id → how hard it is for the teacher."""

@@ -12,7 +12,7 @@ from teachers.compressors.settings import DirectSettings
 
 @dataclass(frozen=True)
 class Direct:
-    """Keeps nothing of the first right draw's thinking."""
+    """Keeps nothing of the first trace's thinking."""
 
     desk: Desk
     settings: DirectSettings

@@ -15,7 +15,7 @@ from teachers.compressors.settings import FirstSolutionSettings
 
 @dataclass(frozen=True)
 class FirstSolution:
-    """Keeps the first right draw's thinking up to the step that first concludes with the right answer.
+    """Keeps the first trace's thinking up to the step that first concludes with the right answer.
 
     With `reflection` up to the second such step; where there is none, up to the end of the checks that follow the first.
     """

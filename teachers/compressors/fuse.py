@@ -41,7 +41,8 @@ class Fuse:
 
     def _asked(self, problem: Problem, parents: Sequence[Trace], budget: int | None) -> list[Request]:
         workings = [split(parent.text).thinking for parent in parents]
-        tokens = max(map(self.desk.tokens, workings)) if budget is None else budget
+        longest = max(map(self.desk.tokens, workings))
+        tokens = longest if budget is None else min(budget, longest)
         listed = "\n\n".join(f"Working {number}: {working}" for number, working in enumerate(workings, 1))
         return asking.requests(self.desk, self.settings, {"{tokens}": str(tokens), "{question}": problem.question, "{workings}": listed})
 

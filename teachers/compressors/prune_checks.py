@@ -14,7 +14,7 @@ from teachers.compressors.settings import PruneChecksSettings
 
 @dataclass(frozen=True)
 class PruneChecks:
-    """Leaves out of the first right draw's thinking every check that finds nothing wrong."""
+    """Leaves out of the first trace's thinking every check that finds nothing wrong."""
 
     desk: Desk
     settings: PruneChecksSettings

@@ -19,7 +19,7 @@ from teachers.compressors.settings import PruneStepsSettings
 
 @dataclass(frozen=True)
 class PruneSteps:
-    """Leaves whole steps out of the first right draw's thinking, the least important first; of equals the later."""
+    """Leaves whole steps out of the first trace's thinking, the least important first; of equals the later."""
 
     desk: Desk
     settings: PruneStepsSettings

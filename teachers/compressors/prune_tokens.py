@@ -29,7 +29,7 @@ PLAIN = re.compile(r"[^\W\d_]+(?:['’\-][^\W\d_]+)*")
 
 @dataclass(frozen=True)
 class PruneTokens:
-    """Leaves words out of the first right draw's thinking, the least important first; of equals the later."""
+    """Leaves words out of the first trace's thinking, the least important first; of equals the later."""
 
     desk: Desk
     settings: PruneTokensSettings

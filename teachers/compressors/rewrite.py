@@ -17,7 +17,7 @@ from teachers.engine import Request
 
 @dataclass(frozen=True)
 class Rewrite:
-    """Has the first right draw's thinking rewritten."""
+    """Has the first trace's thinking rewritten."""
 
     desk: Desk
     settings: RewriteSettings
@@ -27,7 +27,8 @@ class Rewrite:
         working = split(traces[0].text).thinking
         if not working:
             raise Skipped("nothing to rewrite")
-        tokens = self.desk.tokens(working) if budget is None else budget
+        whole = self.desk.tokens(working)
+        tokens = whole if budget is None else min(budget, whole)
         return asking.requests(self.desk, self.settings, {"{tokens}": str(tokens), "{question}": problem.question, "{working}": working})
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:

@@ -70,6 +70,12 @@ class PostThinkSettings(Compression):
 
     kind: Literal["post_think"]
 
+    @model_validator(mode="after")
+    def _of_the_teacher(self) -> Self:
+        if self.of is not None:
+            raise ValueError("works on the teacher's traces alone: a short trace has no text after its thinking; leave out `of`")
+        return self
+
 
 class FirstSolutionSettings(Compression):
     """See teachers/compressors/first_solution.py."""
@@ -104,9 +110,10 @@ class PruneTokensSettings(Budgeted):
     kind: Literal["prune_tokens"]
     by: TokenCriterion | Literal["llmlingua2"] = "nll"
     """Importance of a word: for the teacher, or for LLMLingua-2."""
-    floor: float | None = None
-    """Words that are less important than this go even where the budget has room. Without it words that are told apart by nothing but
-    rounding stay here and go there, and what a small student is taught has no rule."""
+    floor: float | None = Field(None, ge=-100, le=100, allow_inf_nan=False)
+    """Words less important than this (nats; llmlingua2: probability) go even where the budget has room. Without it words that are told
+    apart by nothing but rounding stay here and go there, and what a small student is taught has no rule. A teacher that computes in
+    bfloat16 rounds by about 0.1 nats."""
     model: str | None = None
     """llmlingua2: the folder or hub name of the token classifier."""
     revision: str | None = None
@@ -116,6 +123,8 @@ class PruneTokensSettings(Budgeted):
     def _a_model(self) -> Self:
         if (self.by == "llmlingua2") != (self.model is not None):
             raise ValueError("`model` must be given for `by: llmlingua2`, and for no other")
+        if self.by == "llmlingua2" and self.floor is not None and not 0 <= self.floor <= 1:
+            raise ValueError(f"floor: {self.floor} is no probability, which it is for `by: llmlingua2`; allowed: 0 to 1")
         return self
 
 
@@ -158,11 +167,24 @@ class FuseSettings(AskingSettings):
     agreeing: Part = 0.75
     """Share of the right draws that stay: those most like the others."""
 
+    @model_validator(mode="after")
+    def _of_the_teacher(self) -> Self:
+        if self.of is not None:
+            raise ValueError("works on the teacher's traces alone: of a problem's short traces there is one; leave out `of`")
+        return self
+
 
 class DirectSettings(Compression):
     """See teachers/compressors/direct.py."""
 
     kind: Literal["direct"]
+    control: bool = True
+
+    @model_validator(mode="after")
+    def _no_budget(self) -> Self:
+        if self.share is not None or self.like is not None:
+            raise ValueError("keeps no thinking, so a budget means nothing; leave out `share` and `like`")
+        return self
 
 
 class TruncatedSettings(Budgeted):
@@ -172,7 +194,7 @@ class TruncatedSettings(Budgeted):
 
 
 Need = Literal["tokens", "blind", "steps", "words"]
-"""Scores of the first right draws that a compressor chooses by."""
+"""Scores of the traces to shorten that a compressor chooses by."""
 
 
 def needs(compressors: Iterable[Compression]) -> set[Need]:
@@ -188,7 +210,7 @@ def needs(compressors: Iterable[Compression]) -> set[Need]:
 
 
 def in_order(compressors: Mapping[str, Compression]) -> list[str]:
-    """The names with each one after those that it is `of` and `like`, otherwise as given.
+    """The names with each one after those that it is `of` and `like`; those that can work at once by what they work on, else as given.
 
     Raises ValueError for a circle or an unknown name.
     """
@@ -199,7 +221,7 @@ def in_order(compressors: Mapping[str, Compression]) -> list[str]:
         if not ready:
             found = ", ".join(f"{name}.{key}: {other}" for name, waits in left.items() for key, other in waits.items() if other)
             raise ValueError(f"{found}: these wait for each other or for a compressor that is not there; allowed: {sorted(compressors)}")
-        done += ready
+        done += sorted(ready, key=lambda name: compressors[name].of or "")
     return done
 
 

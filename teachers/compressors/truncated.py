@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Truncated:
-    """Keeps the beginning of the first right draw's thinking, and its final statement."""
+    """Keeps the beginning of the first trace's thinking, and its final statement."""
 
     desk: Desk
     settings: TruncatedSettings

@@ -192,8 +192,8 @@ def test_the_page_says_what_a_stranger_needs(tables: Tables, folder: Path) -> No
     assert "What is 100 \\| 1?" in ways and [
         line.split("|")[1:4] for line in ways.splitlines() if "post_think" in line or "teacher" in line
     ] == [
-        [" teacher    ", " 7      ", " yes      "],
-        *[[" post_think ", " 10     ", f" {said:<8} "] for said in ("yes", "yes", "yes", "no")],
+        [" teacher    ", " 6      ", " –                   "],
+        *[[" post_think ", " 9      ", f" {said:<19} "] for said in (*["yes: survives"] * 3, "no: continued wrong")],
     ]
     header, rows = main_table(findings(tables, _params()), _params().report)
     assert [row[0] for row in rows] == ["base", "long", "post_think", "truncated"] and all(len(row) == len(header) for row in rows)

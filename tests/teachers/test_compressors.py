@@ -275,6 +275,13 @@ def test_words_that_say_nothing_go_even_where_there_is_room(by: str, more: dict[
     assert split(short.text).thinking == left
 
 
+def test_a_word_inside_of_a_token_has_its_score() -> None:
+    scores = TokenScores(key="0" * 32, begins=(0, 2, 3), nll=(1.0, 2.0, 4.0), entropy=(0.0, 0.0, 0.0))
+    assert scores.means(["日", "本", "人", "だ。", "!"], by="nll") == [1.0, 1.0, 2.0, 4.0, 4.0]
+    nothing = TokenScores(key="0" * 32, begins=(), nll=(), entropy=())
+    assert nothing.means([], by="nll") == [] and nothing.means(["a"], by="nll") == [0.0]
+
+
 def test_direct_leaves_the_statement_alone() -> None:
     short = compress("direct", texts("We want Ana.", SOLUTION))
     assert isinstance(short, Trace) and short.text == f"<think></think>{STATEMENT}"
@@ -377,9 +384,10 @@ def test_a_circle_is_refused(key: str, waits: dict[str, str]) -> None:
 
 CHAIN = {
     "few": settings_of("prune_tokens", of="checked", share=0.5),
+    "all": settings_of("prune_tokens", of="checked", share=0.95),
     "cut": settings_of("truncated", like="few", share=None),
     "checked": settings_of("prune_checks"),
-    "none": settings_of("direct", of="brief"),
+    "none": settings_of("direct", of="brief", control=False),
     "brief": settings_of("post_think"),
 }
 
@@ -393,8 +401,12 @@ def test_a_compressor_may_work_on_what_another_made() -> None:
     assert made["few"].parent_ids == (made["checked"].id,) and made["cut"].parent_ids == (right[0].id,)
     assert origin(made["few"], {t.id: t for t in (*right, *made.values())}) == right[0]
     lengths = {writer: len(text_ids(tokenizer(), split(t.text).thinking)) for writer, t in {**made, "long": right[0]}.items()}
-    assert lengths["cut"] == lengths["few"] <= lengths["long"] / 2 + 1, "a share of the long trace, whatever was worked on"
-    assert [list(group) for group in groups(CHAIN)] == [["checked", "brief"], ["few"], ["none"], ["cut"]]
+    assert lengths["cut"] == lengths["few"] <= lengths["long"] / 2 + 1
+    assert lengths["all"] == lengths["checked"] < 0.9 * lengths["long"], "a share of the long trace, whatever is worked on"
+
+
+def test_compressors_of_the_same_work_together() -> None:
+    assert [list(group) for group in groups(CHAIN)] == [["checked", "brief"], ["none"], ["few", "all"], ["cut"]]
 
 
 @pytest.mark.parametrize(
@@ -405,6 +417,11 @@ def test_a_compressor_may_work_on_what_another_made() -> None:
         ({"kind": "shortest", "like": "a", "share": 0.5}, "one of them"),
         ({"kind": "prune_tokens", "share": 0.5, "by": "llmlingua2"}, "`model` must be given"),
         ({"kind": "post_think", "rank": 0.5}, "rank"),
+        ({"kind": "post_think", "of": "a"}, "leave out `of`"),
+        ({"kind": "fuse", "of": "a"}, "leave out `of`"),
+        ({"kind": "direct", "share": 0.5}, "a budget means nothing"),
+        ({"kind": "prune_tokens", "share": 0.5, "floor": float("nan")}, "finite"),
+        ({"kind": "prune_tokens", "share": 0.5, "by": "llmlingua2", "model": "m", "floor": 2.0}, "no probability"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any], said: str) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,8 @@ def test_scores_are_kept_by_content(model_folder: Path, other_model_folder: Path
         assert scorer.made_tokens > 0
     with Scorer(Reader(ModelRef(other_model_folder), tokenizer), tmp_path) as scorer:
         assert dict(scorer.tokens(CASES[:2])) != first
+    with Scorer(replace(reader, dtype="bfloat16"), tmp_path) as scorer:
+        rough, rough_steps = dict(scorer.tokens(CASES[:1])), dict(scorer.steps(CASES[:1]))
+        assert scorer.made_tokens > 0
+    assert rough[CASES[0]].nll == pytest.approx(first[CASES[0]].nll, abs=0.2) and rough != {CASES[0]: first[CASES[0]]}
+    assert rough_steps[CASES[0]].importance == pytest.approx(steps_first[CASES[0]].importance, abs=0.5)

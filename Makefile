@@ -6,6 +6,7 @@ SHELL       := /bin/bash
 PYTHON      ?= python3.11
 ACCELERATOR ?= $(shell nvidia-smi -L 2>/dev/null | grep -q '^GPU' && echo cuda || echo cpu)
 PARAMS      ?=
+JOBS        ?= 1
 
 ifeq ($(filter $(ACCELERATOR),cpu cuda),)
 $(error ACCELERATOR=$(ACCELERATOR) is not known; allowed: cpu, cuda)
@@ -36,8 +37,9 @@ $(STAMP):
 	.venv/bin/pip install --quiet --no-deps --require-hashes -r $(LOCK)
 	@touch $@
 
-repro: $(STAMP) ## problems to a served student: the whole graph; PARAMS=configs/x.yaml runs that recipe
+repro: $(STAMP) ## problems to a served student: the whole graph; PARAMS=configs/x.yaml runs that recipe, JOBS=2 trains two students at a time
 	$(if $(PARAMS),@$(COMMAND).params $(PARAMS) --use)
+	$(if $(filter-out 1,$(JOBS)),@$(RUN) dvc repro compose && $(RUN) python -m pipeline.commands.train_ahead --jobs $(JOBS))
 	@$(RUN) dvc repro
 	@$(COMMAND).table
 

@@ -31,7 +31,7 @@ from pipeline.support.params import ModelSource, Params
 from pipeline.support.stage import Statistics
 
 ROOT = Path(__file__).parents[2]
-TRAINING = 15
+TRAINING, DRAWS = 15, 4
 COMPRESSORS = {
     "shortest": {"kind": "shortest"},
     "post_think": {"kind": "post_think"},
@@ -94,7 +94,8 @@ def _own_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def params_of(teacher: Path, script: Path, **arguments: object) -> Params:
     values: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
     settings = {"script": str(script), "right_share": 0.7, **arguments}
-    values["sample"] |= {"teacher": {"path": str(teacher)}, "engine": {"kind": "scripted", "arguments": settings}, "max_errors": 0.5}
+    values["sample"] |= {"teacher": {"path": str(teacher)}, "max_errors": 0.5, "draws": DRAWS}
+    values["sample"] |= {"engine": {"kind": "scripted", "arguments": settings}}
     values |= {"shorten": COMPRESSORS, "students": {name: {"from": "base", "lessons": lessons} for name, lessons in MIXES.items()}}
     return Params.model_validate(values)
 
@@ -148,7 +149,7 @@ def test_what_goes_in_comes_out_or_is_counted(teacher: Path, script: Path, probl
     statistics = Statistics("sample")
     long = sample(params_of(teacher, script, error_share=0.2, timeout_share=0.1).sample, problems, statistics=statistics)
     assert statistics.dropped["error"] > 0
-    assert statistics.rows_in == len(long) + statistics.dropped.total() == TRAINING * 4
+    assert statistics.rows_in == len(long) + statistics.dropped.total() == TRAINING * DRAWS
 
 
 def test_too_many_errors_fail_the_stage(teacher: Path, script: Path, problems: list[Problem]) -> None:

@@ -2,6 +2,7 @@
 
 DVC runs one stage after the other, and a small model gains little from a second core. The finished models wait in the workspace, where
 the stage `distill` finds them as it finds a training that was killed; only equal settings, lessons and weights are taken.
+The table of stages then shows the time of taking them over, not that of training.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import groupby
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -31,6 +31,9 @@ class ByDifficulty(Section):
 class Compression(Section):
     """What all compressors have: what they work on, exemption from the filter, a budget of thinking tokens by one of two ways or none."""
 
+    teacher_only: ClassVar[str | None] = None
+    """Why this kind cannot work on what another compressor made; None: it can."""
+
     of: Name | None = None
     """Shorten what this compressor made; null: the teacher's right draws."""
     control: bool = False
@@ -39,6 +42,12 @@ class Compression(Section):
     """As many tokens as the trace of this compressor has."""
     share: Part | ByDifficulty | None = None
     """This share of the tokens of the teacher's first right draw."""
+
+    @model_validator(mode="after")
+    def _something_to_work_on(self) -> Self:
+        if self.of is not None and self.teacher_only is not None:
+            raise ValueError(f"works on the teacher's traces alone: {self.teacher_only}; leave out `of`")
+        return self
 
     @model_validator(mode="after")
     def _one_budget(self) -> Self:
@@ -68,13 +77,8 @@ class ShortestSettings(Compression):
 class PostThinkSettings(Compression):
     """See teachers/compressors/post_think.py."""
 
+    teacher_only = "a short trace has no text after its thinking"
     kind: Literal["post_think"]
-
-    @model_validator(mode="after")
-    def _of_the_teacher(self) -> Self:
-        if self.of is not None:
-            raise ValueError("works on the teacher's traces alone: a short trace has no text after its thinking; leave out `of`")
-        return self
 
 
 class FirstSolutionSettings(Compression):
@@ -159,6 +163,7 @@ class RewriteSettings(AskingSettings):
 class FuseSettings(AskingSettings):
     """See teachers/compressors/fuse.py."""
 
+    teacher_only = "of a problem's short traces there is one"
     kind: Literal["fuse"]
     prompt: str = "configs/prompts/fuse.txt"
     share: Part | ByDifficulty | None = 0.5
@@ -166,12 +171,6 @@ class FuseSettings(AskingSettings):
     """Draws that are fused at most (K of the paper's code)."""
     agreeing: Part = 0.75
     """Share of the right draws that stay: those most like the others."""
-
-    @model_validator(mode="after")
-    def _of_the_teacher(self) -> Self:
-        if self.of is not None:
-            raise ValueError("works on the teacher's traces alone: of a problem's short traces there is one; leave out `of`")
-        return self
 
 
 class DirectSettings(Compression):

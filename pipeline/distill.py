@@ -42,7 +42,8 @@ def _body(statistics: Statistics, params: Params, student: str, seed: int) -> No
     statistics.dropped = Counter(finished.trained.dropped)
     statistics.rows_out = finished.trained.rows
     statistics.rows_in = statistics.rows_out + statistics.dropped.total()
-    statistics.made_tokens = finished.new_tokens
+    statistics.made_tokens = finished.spent.tokens
+    statistics.seconds_before = 0.0 if finished.now else finished.spent.seconds
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from data.errors import StageError
 from data.records import Section
 from students.settings import Training
 
-JOB, MODEL, TRAINED = "job.json", "model", "training.json"
+JOB, MODEL, TRAINED, SPENT = "job.json", "model", "training.json", "spent.json"
 
 
 class Job(Section):
@@ -70,3 +70,21 @@ class Trained(Section):
         """What was written beside a finished model; None where there is none."""
         path = folder / TRAINED
         return cls.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None
+
+
+class Spent(Section):
+    """What a training cost; kept apart from the model, since equal trainings take different times."""
+
+    tokens: int = 0
+    """Tokens trained: less than all where it went on from a checkpoint."""
+    seconds: float = 0.0
+
+    def write(self, work: Path) -> None:
+        """Write it into the training's work folder."""
+        (work / SPENT).write_text(self.model_dump_json() + "\n", encoding="utf-8")
+
+    @classmethod
+    def read(cls, work: Path) -> Spent:
+        """What was written there; nothing where there is none."""
+        path = work / SPENT
+        return cls.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else cls()

@@ -1,4 +1,7 @@
-"""Starts a training: in this process, or in several under `accelerate launch`; the trainer is the same."""
+"""Starts a training: in this process, or in several under `accelerate launch`; the trainer is the same.
+
+`python -m students.launch JOB` trains one job; `train_all` starts several of them at a time.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,18 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from data import errors
-from data.errors import StageError
+from data.errors import ParamsError, ShortcotError, StageError
 from students import sft, worker
 from students.checkpoints import last_complete, remove_incomplete, step_of
-from students.job import Job, Trained
+from students.job import Job, Spent, Trained
 from students.models import check_capabilities, devices
 
 CONFIGS = Path("configs/accelerate")
@@ -23,11 +28,12 @@ FAILURES = f"{worker.FAILURE}-*.txt"
 
 
 class Finished(NamedTuple):
-    """A finished training, and how much of it was done by this call."""
+    """A finished training and what it cost: now, or before where the model was there already."""
 
     trained: Trained
-    new_tokens: int
-    """Tokens trained now: less than all after a resume, none where the model was there already."""
+    spent: Spent
+    now: bool
+    """Whether this call trained it."""
 
 
 def train(job: Job) -> Finished:
@@ -40,12 +46,39 @@ def train(job: Job) -> Finished:
     job.work.mkdir(parents=True, exist_ok=True)
     with _alone(job.work) as lock:
         if (before := Trained.read(job.model)) is not None:
-            return Finished(before, 0)
+            return Finished(before, Spent.read(job.work), now=False)
         remove_incomplete(job.work)
-        checkpoint = last_complete(job.work)
+        checkpoint, started = last_complete(job.work), time.monotonic()
         trained = _started(job, lock)
         left = trained.steps - (step_of(checkpoint) if checkpoint else 0)
-        return Finished(trained, round(trained.trained_tokens * left / trained.steps))
+        spent = Spent(tokens=round(trained.trained_tokens * left / trained.steps), seconds=time.monotonic() - started)
+        spent.write(job.work)
+        return Finished(trained, spent, now=True)
+
+
+def train_all(jobs: Sequence[Job], *, at_once: int) -> None:
+    """Train these, `at_once` at a time, each in a process of its own with its share of the cores.
+
+    A small model gains little from a second core. Raises ParamsError for fewer than one at a time, and StageError that names every
+    training that failed; the others are kept.
+    """
+    if at_once < 1:
+        raise ParamsError(f"{at_once} trainings at a time: allowed is 1 or more")
+    threads = max(1, (os.cpu_count() or 1) // at_once)
+    with ThreadPoolExecutor(at_once) as pool:
+        codes = list(pool.map(lambda job: _in_its_own_process(job, threads), jobs))
+    failed = [_name(job) for job, code in zip(jobs, codes, strict=True) if code]
+    if failed:
+        raise StageError(f"{len(failed)} of {len(jobs)} trainings failed ({'; '.join(failed)}); what went wrong stands above")
+
+
+def _in_its_own_process(job: Job, threads: int) -> int:
+    line = [sys.executable, "-m", "students.launch", str(job.write())]
+    return subprocess.run(line, env={**os.environ, "OMP_NUM_THREADS": str(threads)}, check=False).returncode
+
+
+def _name(job: Job) -> str:
+    return f"{job.lessons.stem}, seed {job.seed}"
 
 
 def _started(job: Job, lock: int) -> Trained:
@@ -87,7 +120,7 @@ def environment(job: Job) -> dict[str, str]:
     return {**os.environ, "DS_ACCELERATOR": "cpu"}
 
 
-def _failure(job: Job, code: int) -> errors.ShortcotError:
+def _failure(job: Job, code: int) -> ShortcotError:
     """The first worker's own error, or what is known of it."""
     for path in sorted(job.work.glob(FAILURES)):
         kind, _, message = path.read_text(encoding="utf-8").partition("\n")
@@ -110,3 +143,10 @@ def _alone(work: Path) -> Iterator[int]:
         raise StageError(f"{work}: another process is training this student; wait for it, or end it and run again") from None
     finally:
         os.close(lock)
+
+
+if __name__ == "__main__":
+    try:
+        train(Job.read(Path(sys.argv[1])))
+    except ShortcotError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

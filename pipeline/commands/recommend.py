@@ -28,17 +28,19 @@ from pipeline.support.params import BASE, Params, Student, load
 from pipeline.support.report_text import count, percent, points, ratio
 from pipeline.support.stage import Statistics
 from pipeline.support.text_table import render
-from students.job import Trained
+from students.job import Job, Trained
+from students.launch import train_all
 
 LONG = "long"
 
 
 class Options(NamedTuple):
-    """How much is tried: share of the training problems, number of seeds, shares of long lessons in a mix."""
+    """How much is tried: share of the training problems, number of seeds, shares of long lessons in a mix; trainings at a time."""
 
     share: float = 0.34
     seeds: int = 3
     long_shares: tuple[float, ...] = (0.0, 0.2)
+    jobs: int = 1
 
 
 class Recommendation(NamedTuple):
@@ -52,7 +54,7 @@ class Recommendation(NamedTuple):
 def recommend(params: Params, tables: Tables, options: Options, folder: Path) -> Recommendation:
     """Train and compare probes under `folder`. Raises ParamsError where there is nothing to choose from, or nothing was learnt."""
     probes = _probes(params, options)
-    models = _trained(probes, _part(tables, options.share), folder)
+    models = _trained(probes, _part(tables, options.share), folder, jobs=options.jobs)
     validation = [problem for problem in tables.problems if problem.split is Split.VALIDATION]
     scores = evaluate(probes, validation, statistics=Statistics("recommend"), model_of=lambda student, seed: models[student, seed])
     rules = Rules(params.report.resamples, params.report.seed, params.report.margin)
@@ -119,19 +121,20 @@ def _part(tables: Tables, share: float) -> Tables:
     )
 
 
-def _trained(probes: Params, tables: Tables, folder: Path) -> dict[tuple[str, int], Path]:
+def _trained(probes: Params, tables: Tables, folder: Path, *, jobs: int) -> dict[tuple[str, int], Path]:
     """Where the weights of every probe and seed lie; what was trained before on the same lessons is not trained again."""
-    found = {}
+    found: dict[tuple[str, int], Job] = {}
     for student, lessons in compose(probes.compose, probes.students, tables=tables).items():
         file = folder / "lessons" / f"{student}.jsonl"
         write_table(file, lessons)
-        for seed in probes.seeds:
-            job = job_of(probes, file, student=student, seed=seed)
-            found[student, seed] = folder / "models" / job.work.name
-            if Trained.read(found[student, seed]) is None:
-                print(f"probe {student}, seed {seed}", flush=True)
-                distill(probes, file, found[student, seed], student=student, seed=seed)
-    return found
+        found |= {(student, seed): job_of(probes, file, student=student, seed=seed) for seed in probes.seeds}
+    places = {probe: folder / "models" / job.work.name for probe, job in found.items()}
+    new = [probe for probe, place in places.items() if Trained.read(place) is None]
+    if jobs > 1:
+        train_all([found[probe] for probe in new], at_once=jobs)
+    for student, seed in new:
+        distill(probes, found[student, seed].lessons, places[student, seed], student=student, seed=seed)
+    return places
 
 
 def table(found: Recommendation) -> tuple[list[str], list[list[str]]]:
@@ -184,8 +187,9 @@ if __name__ == "__main__":
     parser.add_argument("--share", type=float, default=default.share, help="of the training problems (default: %(default)s)")
     parser.add_argument("--seeds", type=int, default=default.seeds, help="trainings of every probe (default: %(default)s)")
     parser.add_argument("--long-shares", type=float, nargs="+", default=default.long_shares, help="of the mixes (default: %(default)s)")
+    parser.add_argument("--jobs", type=int, default=default.jobs, help="trainings at a time (default: %(default)s)")
     asked = parser.parse_args()
     try:
-        _main(Options(asked.share, asked.seeds, tuple(asked.long_shares)))
+        _main(Options(asked.share, asked.seeds, tuple(asked.long_shares), asked.jobs))
     except ShortcotError as error:
         sys.exit(f"{type(error).__name__}: {error}")

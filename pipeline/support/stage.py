@@ -24,6 +24,8 @@ class Statistics:
     rows_out: int = 0
     made_tokens: int = 0
     """Tokens that were generated now, not taken from the completion store; for a training, tokens trained now."""
+    seconds_before: float = 0.0
+    """What was spent on it before the stage began, by a command that worked ahead or a run that was killed in its last moment."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Reason → rows that went in and did not come out."""
 
@@ -43,7 +45,7 @@ def _write(statistics: Statistics, seconds: float) -> None:
     run = Run(
         stage=statistics.stage,
         instance=instance_of(statistics.stage),
-        seconds=round(seconds, 1),
+        seconds=round(seconds + statistics.seconds_before, 1),
         made_tokens=statistics.made_tokens,
         rows_in=statistics.rows_in,
         rows_out=statistics.rows_out,

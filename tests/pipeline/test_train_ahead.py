@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 import yaml
 
-from data.errors import ParamsError, StageError
 from data.records import Lesson, Role
 from data.tables import write_table
-from pipeline.commands.train_ahead import Place, stale, train_ahead
-from pipeline.distill import distill
+from pipeline.commands import train_ahead
+from pipeline.commands.train_ahead import Place, stale
+from pipeline.distill import _body
 from pipeline.support import paths
 from pipeline.support.params import load
+from pipeline.support.stage import Statistics, run_stage
 
 ROOT = Path(__file__).parents[2]
 TRAINING = {"epochs": 1, "batch_rows": 4, "micro_batch_rows": 4, "max_length": 64, "precision": "fp32"}
@@ -22,7 +24,9 @@ def test_only_changed_trainings_are_taken() -> None:
     assert stale(status) == [Place("long", 0), Place("post_think", 12)]
 
 
-def test_a_model_that_was_trained_ahead_is_only_published(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_that_was_trained_ahead_is_published_with_what_it_cost(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SHORTCOT_WORKSPACE", str(tmp_path / "workspace"))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     values = load().model_dump(mode="json", by_alias=True)
@@ -34,13 +38,23 @@ def test_a_model_that_was_trained_ahead_is_only_published(tiny_base: Path, tmp_p
         for n in range(4)
     )
     write_table(paths.lessons_of("long"), rows)
-    with pytest.raises(StageError, match=r"1 of 2 trainings failed \(post_think, seed 3\)"):  # it has no lessons
-        train_ahead([Place("long", 1), Place("post_think", 3)], jobs=2)
-    finished = distill(load(), paths.lessons_of("long"), paths.model_of("long", 1), student="long", seed=1)
-    assert finished.new_tokens == 0 < finished.trained.trained_tokens
+    monkeypatch.setattr(train_ahead, "_status", lambda: {"distill@long-1": [{}], "evaluate": [{}]})
+    train_ahead._main(jobs=2)
+    assert not paths.model_of("long", 1).exists()
+
+    statistics = Statistics("distill")
+    monkeypatch.setattr("students.sft.train", lambda _: pytest.fail("trained a second time"))
+    run_stage("distill", lambda _: _body(statistics, load(), "long", 1))
     assert (paths.model_of("long", 1) / "model.safetensors").is_file()
+    assert statistics.made_tokens > 4 * 3 and statistics.seconds_before > 0
 
 
-def test_no_jobs_are_refused() -> None:
-    with pytest.raises(ParamsError, match="--jobs 0"):
-        train_ahead([], jobs=0)
+def test_seconds_of_work_done_ahead_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SHORTCOT_WORKSPACE", str(tmp_path))
+
+    def body(statistics: Statistics) -> None:
+        statistics.seconds_before = 1000.0
+
+    run_stage("distill", body)
+    written = json.loads((paths.stage_statistics() / "distill.json").read_text())
+    assert 1000 <= written["seconds"] < 1100

@@ -11,10 +11,10 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from data.errors import PreflightError, StageError
+from data.errors import ParamsError, PreflightError, StageError
 from students.checkpoints import last_complete
 from students.job import Job
-from students.launch import CONFIGS, _alone, _failure, command, environment, train
+from students.launch import CONFIGS, _alone, _failure, command, environment, train, train_all
 
 PAIR = {"micro_batch_rows": 4, "launch": {"processes": 2, "strategy": "ddp"}}
 
@@ -62,6 +62,17 @@ def test_two_processes_never_train_the_same_student_at_once(make_job):
         train(job)
 
 
+def test_of_trainings_side_by_side_the_good_ones_are_kept(make_job, capfd):
+    good, bad = make_job("good", rows=8, epochs=1), make_job("bad", rows=9, epochs=1, max_length=16)
+    with pytest.raises(StageError, match=r"1 of 2 trainings failed \(lessons-9, seed 0\)"):
+        train_all([bad, good], at_once=2)
+    assert "max_length: 16" in capfd.readouterr().err
+    trained, spent, now = train(good)
+    assert not now and spent.tokens == trained.trained_tokens and spent.seconds > 0
+    with pytest.raises(ParamsError, match="0 trainings at a time"):
+        train_all([], at_once=0)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 @pytest.mark.parametrize("strategy", ["ddp", "zero2"])
@@ -95,7 +106,7 @@ def test_a_training_killed_by_the_system_goes_on_to_the_same_weights(make_job):
     os.killpg(worker.pid, signal.SIGKILL)
     worker.wait()
     assert not killed.model.exists()
-    assert 0 < train(killed).new_tokens < train(whole).trained.trained_tokens
+    assert 0 < train(killed).spent.tokens < train(whole).trained.trained_tokens
     assert (killed.model / "training.csv").read_text() == (whole.model / "training.csv").read_text()
     first, second = load_file(whole.model / "model.safetensors"), load_file(killed.model / "model.safetensors")
     assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)

@@ -56,11 +56,12 @@ def kill_after(monkeypatch, steps):
 
 def test_training_learns_and_writes_a_folder_that_can_be_served(make_job, tokenizer):
     job = make_job(rows=16, epochs=6)
-    trained, new_tokens = train(job)
+    trained, spent, now = train(job)
     points = curve(job)
     assert points[-1]["loss"] < 0.8 * points[0]["loss"]
     assert points[-1]["step"] == trained.steps == 12
-    assert new_tokens == trained.trained_tokens == 6 * sum(len(row.input_ids) for row in rows_of(job, tokenizer))
+    assert now and spent.seconds > 0
+    assert spent.tokens == trained.trained_tokens == 6 * sum(len(row.input_ids) for row in rows_of(job, tokenizer))
     assert json.loads((job.model / "generation_config.json").read_text())["eos_token_id"] in (
         tokenizer.eos_token_id,
         [tokenizer.eos_token_id],
@@ -70,7 +71,7 @@ def test_training_learns_and_writes_a_folder_that_can_be_served(make_job, tokeni
     texts = [file.read_text() for file in job.model.iterdir() if file.suffix in (".json", ".csv", ".jinja")]
     assert not any(str(job.base) in text or str(job.work) in text for text in texts)
     assert {file.suffix for file in job.model.iterdir()} == {".json", ".csv", ".jinja", ".safetensors"}
-    assert train(job).new_tokens == 0
+    assert train(job) == (trained, spent, False)
 
 
 def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divided(make_job, tokenizer):
@@ -112,7 +113,7 @@ def test_a_killed_training_goes_on_to_the_same_adapter_and_curve(make_job, monke
     shutil.copytree(killed.work / "checkpoint-4", half_saved)
     (half_saved / "complete").unlink()
     finished = train(killed)
-    assert finished.new_tokens == round(finished.trained.trained_tokens * 2 / 6)
+    assert finished.spent.tokens == round(finished.trained.trained_tokens * 2 / 6)
     assert (killed.model / sft.CURVE).read_text() == (whole.model / sft.CURVE).read_text()
     assert same(weights(killed, "adapter_model.safetensors"), weights(whole, "adapter_model.safetensors"), 1e-7)
     config = json.loads((whole.model / "adapter_config.json").read_text())

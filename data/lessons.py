@@ -2,87 +2,47 @@
 
 All students get the same problems, namely those that have a right long trace and a usable short one of every writer that any
 student names, and the same number of rows on each of them. In every lesson the text after the thinking is the final statement alone.
+Wrong traces and pairs come on top, for students that ask for them (data/negatives.py, data/pairs.py).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
 from types import MappingProxyType
 from typing import NamedTuple
 
-from data.chat import join, split, tagged
-from data.errors import StageError, TextFormatError
-from data.records import TEACHER, Lesson, Outcome, Problem, Recheck, Role, Trace
-from data.statement import final_statement
+from data.chat import tagged
+from data.errors import StageError
+from data.material import Material
+from data.negatives import Flaw, Negatives, choose
+from data.pairs import PairRule, pairs, right_writers, wrong_writers
+from data.records import TEACHER, Lesson, Role, Trace
 
 TAUGHT = "taught"
 NOT_CHOSEN = "not chosen"
-NO_STATEMENT = "no final statement"
-NOT_SURVIVED = "did not survive"
 Mix = Mapping[str, float]
 """Writer → weight of its share of a student's rows."""
 
 
 class Plan(NamedTuple):
-    """What one student is taught: shares by writer, and what stands behind the question of a writer's rows."""
+    """What one student is taught: shares by writer, what stands behind the question of a writer's rows, wrong traces, and pairs."""
 
     mix: Mix
     tags: Mapping[str, str] = MappingProxyType({})
+    negatives: Negatives | None = None
+    pairs: PairRule | None = None
 
+    @property
+    def right(self) -> set[str]:
+        """Whose right traces the student may see."""
+        return {*self.mix} | (right_writers(self.pairs) if self.pairs else set())
 
-@dataclass
-class Material:
-    """What can be taught: texts of usable traces by writer and problem, and the reason for every other trace."""
-
-    problems: Mapping[str, Problem]
-    traces: dict[str, list[Trace]] = field(default_factory=lambda: defaultdict(list))
-    """Writer → all its traces."""
-    usable: dict[str, dict[str, list[Trace]]] = field(default_factory=lambda: defaultdict(dict))
-    """Writer → problem → its usable traces, in draw order."""
-    texts: dict[str, str] = field(default_factory=dict)
-    """Trace → the exact completion that it teaches."""
-    reasons: dict[str, str] = field(default_factory=dict)
-    """Trace → why it cannot be taught."""
-
-    def add(self, trace: Trace, reason: str | None) -> None:
-        """Take in a trace, in draw order; `reason` says why it cannot be used, None that it can."""
-        text = lesson_text(trace) if reason is None else None
-        self.traces[trace.writer].append(trace)
-        if text is None:
-            self.reasons[trace.id] = reason or NO_STATEMENT
-        else:
-            self.texts[trace.id] = text
-            self.usable[trace.writer].setdefault(trace.problem_id, []).append(trace)
-
-
-def material(
-    problems: Mapping[str, Problem], traces: Sequence[Trace], *, long: Mapping[str, Outcome], short: Mapping[str, Recheck]
-) -> Material:
-    """All long and short traces with what their verdicts say, `traces` in draw order."""
-    result = Material(problems)
-    for trace in traces:
-        if trace.writer == TEACHER:
-            outcome = long[trace.id]
-            result.add(trace, None if outcome is Outcome.RIGHT else outcome.value)
-        else:
-            said = short[trace.id]
-            result.add(trace, None if said.survives else f"{NOT_SURVIVED}: {said.reason}")
-    return result
-
-
-def lesson_text(trace: Trace) -> str | None:
-    """The completion that a trace teaches: its thinking and its final statement alone. None where it has no statement of its own."""
-    parts = split(trace.text)
-    statement = final_statement(parts.answer)
-    if statement is None:
-        return None
-    try:
-        return join(parts.thinking, statement)
-    except TextFormatError:
-        return None
+    @property
+    def wrong(self) -> set[str]:
+        """Whose wrong traces the student may see."""
+        return ({self.negatives.of} if self.negatives else set()) | (wrong_writers(self.pairs) if self.pairs else set())
 
 
 def compose(students: Mapping[str, Plan], of: Material, *, rows_per_problem: int, seed: int) -> dict[str, list[Lesson]]:
@@ -91,11 +51,19 @@ def compose(students: Mapping[str, Plan], of: Material, *, rows_per_problem: int
     shared = shared_problems(of, needed)
     lessons = {}
     for name, plan in students.items():
-        taught = _taught(of, slots(shared, plan.mix, rows_per_problem=rows_per_problem, seed=seed))
-        positives = [_positive(name, of, trace, tag=plan.tags.get(trace.writer)) for trace in taught]
-        dropped = _dropped(name, of, needed, taught={trace.id for trace in taught}, writers=sorted(plan.mix))
-        lessons[name] = sorted([*positives, *dropped], key=lambda lesson: (lesson.problem_id, lesson.role is Role.DROPPED, lesson.trace_id))
+        taught = _taught(of, slots(shared, plan.mix, rows_per_problem=rows_per_problem, seed=seed) if plan.mix else {})
+        used = [_positive(name, of, trace, tag=plan.tags.get(trace.writer)) for trace in taught]
+        used += [*_negatives(name, of, plan, shared), *_pairs(name, of, plan, shared)]
+        if not used:
+            raise StageError(f"students.{name}: no problem has the wrong traces or pairs that it asks for; {_wrong(of)}")
+        dropped = _dropped(name, of, needed, used={lesson.trace_id for lesson in used}, writers=sorted(plan.right | plan.wrong))
+        lessons[name] = sorted([*used, *dropped], key=_place)
     return lessons
+
+
+def _place(lesson: Lesson) -> tuple[object, ...]:
+    pair = -1 if lesson.pair is None else lesson.pair
+    return (lesson.problem_id, lesson.role is Role.DROPPED, lesson.role is Role.NEGATIVE, pair, lesson.role, lesson.trace_id)
 
 
 def shared_problems(of: Material, needed: Sequence[str]) -> list[str]:
@@ -146,9 +114,38 @@ def _taught(of: Material, slots: Mapping[str, Sequence[str]]) -> list[Trace]:
     return taught
 
 
-def _dropped(student: str, of: Material, needed: Sequence[str], *, taught: set[str], writers: Sequence[str]) -> Iterator[Lesson]:
-    """Every trace of these writers that is not taught, with the reason."""
-    for trace in (trace for writer in writers for trace in of.traces[writer] if trace.id not in taught):
+def _negatives(student: str, of: Material, plan: Plan, shared: Sequence[str]) -> Iterator[Lesson]:
+    """The wrong traces that a student learns from."""
+    settings = plan.negatives
+    if settings is None:
+        return
+    for problem in shared if settings.problems == "shared" else sorted(of.problems):
+        for found in choose(settings, of.wrong[settings.of].get(problem, [])):
+            lesson = _lesson(student, of, found.trace, Role.NEGATIVE, found.flaw.value)
+            yield lesson.model_copy(
+                update={"question": tagged(lesson.question, settings.tag), "completion": found.text, "ends": found.ends}
+            )
+
+
+def _pairs(student: str, of: Material, plan: Plan, shared: Sequence[str]) -> Iterator[Lesson]:
+    """Both sides of every pair that a student learns from."""
+    if plan.pairs is None:
+        return
+    for problem in shared:
+        for number, pair in enumerate(pairs(plan.pairs, of.choices(problem))):
+            for role, side in ((Role.CHOSEN, pair.chosen), (Role.REJECTED, pair.rejected)):
+                lesson = _lesson(student, of, side.trace, role, side.reason)
+                yield lesson.model_copy(update={"completion": side.text, "pair": number, "ends": side.reason != Flaw.TRUNCATED.value})
+
+
+def _wrong(of: Material) -> str:
+    found = Counter(one.flaw.value for of_writer in of.wrong.values() for of_problem in of_writer.values() for one in of_problem)
+    return f"wrong traces there are: {dict(found)}. Sample more draws, or ask for other flaws"
+
+
+def _dropped(student: str, of: Material, needed: Sequence[str], *, used: Set[str], writers: Sequence[str]) -> Iterator[Lesson]:
+    """Every trace of these writers that is not used, with the reason."""
+    for trace in (trace for writer in writers for trace in of.traces[writer] if trace.id not in used):
         lacking = [writer for writer in needed if trace.problem_id not in of.usable[writer]]
         reason = of.reasons.get(trace.id) or (f"problem lacks {', '.join(lacking)}" if lacking else NOT_CHOSEN)
         yield _lesson(student, of, trace, Role.DROPPED, reason)

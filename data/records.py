@@ -54,6 +54,13 @@ class Role(StrEnum):
     """What a trace is to a student."""
 
     POSITIVE = "positive"
+    """Taught."""
+    NEGATIVE = "negative"
+    """Wrong; what it teaches is the objective's affair."""
+    CHOSEN = "chosen"
+    """The better side of a pair."""
+    REJECTED = "rejected"
+    """The worse side of a pair."""
     DROPPED = "dropped"
 
 
@@ -185,7 +192,7 @@ class Recheck(Record):
 
 
 class Lesson(Record):
-    """What one trace is to one student: taught (with the exact text) or dropped, always with a reason."""
+    """What one trace is to one student: used (with the exact text) or dropped, always with a reason."""
 
     student: str
     problem_id: str
@@ -194,6 +201,10 @@ class Lesson(Record):
     reason: str
     question: str
     completion: str
+    pair: NonNegativeInt | None = None
+    """Which of its problem's pairs it is a side of; a trace may stand in several."""
+    ends: bool = True
+    """Whether the text came to its own end: one that was cut at a limit teaches no end."""
 
 
 class Score(Record):

@@ -8,6 +8,9 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+from data.chat import join, split
+from data.errors import TextFormatError
+from data.records import Trace
 from data.verifiers.statements import BOX, Statement, final_statements
 
 BEGINS = re.compile(r"(?:[.!?][*_)\"'$\]]*[ \t]+|\n)(?=\S)")
@@ -38,6 +41,18 @@ def split_answer(answer: str) -> SplitAnswer | None:
     begin, end = _display(answer, begin, end)
     begin = _with_lead(answer, begin)
     return SplitAnswer(answer[:begin].strip(), answer[begin:end].strip())
+
+
+def lesson_text(trace: Trace) -> str | None:
+    """The completion that a trace teaches: its thinking and its final statement alone. None where it has no statement of its own."""
+    parts = split(trace.text)
+    statement = final_statement(parts.answer)
+    if statement is None:
+        return None
+    try:
+        return join(parts.thinking, statement)
+    except TextFormatError:
+        return None
 
 
 def _readable(statement: Statement) -> bool:

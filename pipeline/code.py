@@ -19,6 +19,7 @@ from pipeline.support.closure import Sources
 from pipeline.support.inputs import content_hash, named_paths
 from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, run_stage
+from pipeline.support.student_settings import BASE
 
 
 def code(graph: Mapping[str, Any], params: Params, sources: Sources) -> dict[str, str]:
@@ -36,11 +37,11 @@ def code(graph: Mapping[str, Any], params: Params, sources: Sources) -> dict[str
 
 def settings_of(stage: Mapping[str, Any]) -> list[str]:
     """The names in params.yaml that a stage of dvc.yaml depends on, such as `sample` or `sample.teacher`."""
-    return [name for name in stage.get("params", []) if isinstance(name, str)]
+    return [name for name in stage.get("do", stage).get("params", []) if isinstance(name, str)]
 
 
 def part_of(settings: Any, name: str) -> Any:
-    """What a dotted name points at; as far as it goes, where its end stands for a place in the matrix (`students.${item.student}`)."""
+    """What a dotted name points at; as far as it goes, where its end stands for any of several (`students.${key}`)."""
     for key in name.split("."):
         if not isinstance(settings, dict) or key not in settings:
             break
@@ -51,8 +52,8 @@ def part_of(settings: Any, name: str) -> Any:
 def remove_strangers(params: Params) -> list[Path]:
     """Delete models that no student and seed of `params` names, so that what depends on all models sees none of them."""
     wanted = {paths.model_of(student, seed) for student in params.students for seed in params.seeds}
-    strangers = [folder for folder in paths.MODELS.glob("*/*") if folder not in wanted]
-    strangers += [folder for folder in paths.MODELS.glob("*") if folder.name not in params.students]
+    strangers = [folder for folder in paths.MODELS.glob("*/*") if folder not in wanted and folder.parent != paths.base_model()]
+    strangers += [folder for folder in paths.MODELS.glob("*") if folder.name not in (BASE, *params.students)]
     for folder in strangers:
         shutil.rmtree(folder, ignore_errors=True)
     return strangers

@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from data import lessons
+from data.chat import split
 from data.lineage import by_problem, outcomes, rechecks_of, training_problems
-from data.records import Lesson, Problem, Recheck, Role, Trace, Verdict
+from data.material import material
+from data.records import Lesson, Outcome, Problem, Recheck, Role, Trace, Verdict
 from data.tables import read_all, read_table, write_table
+from data.verifiers.stated import Thinking, stated_all
 from pipeline.support import paths
-from pipeline.support.params import Compose, Student, load
+from pipeline.support.params import Compose, load
 from pipeline.support.stage import Statistics, run_stage
+from pipeline.support.student_settings import Student
 
 
 class Tables(NamedTuple):
@@ -32,9 +36,17 @@ def compose(settings: Compose, students: Mapping[str, Student], *, tables: Table
     ordered = [trace for group in by_problem([*tables.long, *tables.short], training).values() for trace in group]
     said = outcomes(tables.long, tables.long_verdicts)
     survived = rechecks_of(tables.short, tables.short_verdicts)
-    plans = {name: lessons.Plan(student.lessons, student.tags) for name, student in students.items()}
-    material = lessons.material(training, ordered, long=said, short=survived)
-    return lessons.compose(plans, material, rows_per_problem=settings.rows_per_problem, seed=settings.seed)
+    plans = {name: student.plan for name, student in students.items()}
+    thought_right = _thought_right(training, tables.long, said) if any(plan.negatives or plan.pairs for plan in plans.values()) else set()
+    of = material(training, ordered, long=said, short=survived, thought_right=thought_right)
+    return lessons.compose(plans, of, rows_per_problem=settings.rows_per_problem, seed=settings.seed)
+
+
+def _thought_right(problems: Mapping[str, Problem], traces: Sequence[Trace], said: Mapping[str, Outcome]) -> set[str]:
+    """The wrong traces whose thinking states the right answer."""
+    wrong = [trace for trace in traces if said[trace.id] is Outcome.WRONG]
+    thinkings = [Thinking(trace.id, problems[trace.problem_id].reference, split(trace.text).thinking) for trace in wrong]
+    return {trace_id for trace_id, outcome in stated_all(thinkings) if outcome is Outcome.RIGHT}
 
 
 def read_tables() -> Tables:

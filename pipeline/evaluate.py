@@ -10,8 +10,9 @@ from data.tables import read_all, write_table
 from data.verifiers.judge import TextCase, judge_texts
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings
-from pipeline.support.params import BASE, Params, load
+from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
+from pipeline.support.student_settings import BASE
 from students.checkpoints import folder_hash
 from students.strength import at_strength
 from teachers.engine import EngineSpec, ModelRef

@@ -14,6 +14,7 @@ from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings, tokenizer_of
 from pipeline.support.params import Params, Reader, load
 from pipeline.support.stage import Statistics, progress, run_stage
+from teachers.compressors.settings import of_wrong
 from teachers.generate import Generator
 from teachers.recheck import Rule, Tally, probe_of, probes_of, recheck, requests_of
 from teachers.sampling import Recipe, usable
@@ -23,9 +24,9 @@ def reverify(params: Params, problems: Sequence[Problem], *, traces: Sequence[Tr
     """Short traces → what their thinking alone is worth, in the order of the traces."""
     training = training_problems(problems)
     by_problem(traces, training)  # refuses traces of other problems
-    tally = _continued(params, training, traces=traces, statistics=statistics)
-    controls = frozenset(name for name, settings in params.shorten.items() if settings.control)
-    rule = Rule(params.reverify.require, controls, params.reverify.rate)
+    controls, wrong = frozenset(name for name, own in params.shorten.items() if own.control), frozenset(of_wrong(params.shorten))
+    rule = Rule(params.reverify.require, controls, params.reverify.rate, wrong)
+    tally = _continued(params, training, traces=[trace for trace in traces if trace.writer not in wrong], statistics=statistics)
     thinkings = [Thinking(t.id, training[t.problem_id].reference, probe_of(training[t.problem_id], t).thinking) for t in traces]
     stated = dict(stated_all(thinkings, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds))
     return [recheck(t, training[t.problem_id], stated=stated[t.id], tally=tally, rule=rule) for t in traces]

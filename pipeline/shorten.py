@@ -1,4 +1,4 @@
-"""Stage `shorten`: every compressor of the params over the right long traces, or over what another compressor made of them."""
+"""Stage `shorten`: every compressor of the params over the long traces, right or wrong, or over what another compressor made of them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pipeline.support.engines import engine_spec, instruction_of, tokenizer_of
 from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.compressors.contract import Evidence
-from teachers.compressors.settings import AnyCompression, groups, needs
+from teachers.compressors.settings import AnyCompression, groups, needs, of_wrong
 from teachers.engine import Completion, Request
 from teachers.evidence import Sources, gather
 from teachers.generate import Generator
@@ -30,18 +30,26 @@ from teachers.shortening import Shortened, Shortener, Work
 def shorten(
     params: Params, problems: Sequence[Problem], *, traces: Sequence[Trace], verdicts: Sequence[Verdict], statistics: Statistics
 ) -> Shortened:
-    """Right long traces → short traces, counted with the teacher's tokenizer."""
+    """Long traces → short traces, counted with the teacher's tokenizer."""
     training, said = training_problems(problems), outcomes(traces, verdicts)
     drawn = by_problem(traces, training)
-    right = {problem_id: [trace for trace in own if said[trace.id] is Outcome.RIGHT] for problem_id, own in drawn.items()}
-    some_right = [(training[problem_id], own) for problem_id, own in right.items() if own]
-    short = Shortened(dropped=+Counter({"no right trace": len(right) - len(some_right)}))
-    bands = difficulties(traces, said)
+    right, wrong = (_that_are(outcome, drawn, training, said) for outcome in (Outcome.RIGHT, Outcome.WRONG))
+    short = Shortened(dropped=+Counter({"no right trace": len(drawn) - len(right)}))
+    bands, wrong_names = difficulties(traces, said), of_wrong(params.shorten)
     for group in groups(params.shorten):
-        work = short.work(some_right, of=next(iter(group.values())).of)
+        name, settings = next(iter(group.items()))
+        work = short.work(wrong if name in wrong_names else right, of=settings.of)
         evidence = _evidence(params, group, [(each.problem, each.traces[0]) for each in work if each.traces], bands)
         _shorten_all(params.model_copy(update={"shorten": group}), work, evidence, statistics=statistics, into=short)
     return short
+
+
+def _that_are(
+    outcome: Outcome, drawn: Mapping[str, Sequence[Trace]], problems: Mapping[str, Problem], said: Mapping[str, Outcome]
+) -> list[tuple[Problem, list[Trace]]]:
+    """The problems that have such traces, with them."""
+    found = {problem_id: [trace for trace in own if said[trace.id] is outcome] for problem_id, own in drawn.items()}
+    return [(problems[problem_id], own) for problem_id, own in found.items() if own]
 
 
 def _shorten_all(params: Params, work: Sequence[Work], evidence: Evidence, *, statistics: Statistics, into: Shortened) -> None:

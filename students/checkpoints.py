@@ -12,16 +12,18 @@ from pathlib import Path
 
 from data.records import content_id
 from data.tables import disk_errors_named
-from students.settings import Training
+from students.job import Job
 
 MARKER = "complete"
 PREFIX = "checkpoint-"
 NOT_CONTENT = {".md", ".lock"}
 
 
-def training_id(base: Path, lessons: Path, training: Training, *, seed: int, instruction: str | None) -> str:
-    """Hash of all that a training depends on: settings, lessons, starting weights with their tokenizer and template, seed, prompt."""
-    return content_id("training", training.model_dump(), file_hash(lessons), folder_hash(base), seed, instruction)
+def training_id(job: Job, *, code: str = "") -> str:
+    """Hash of all that a training depends on: settings, lessons, starting weights with their tokenizer and template, seed, prompt, code."""
+    start = None if job.start is None else folder_hash(job.start)
+    settings = (job.training.model_dump(), job.objective.model_dump())
+    return content_id("training", *settings, file_hash(job.lessons), folder_hash(job.base), start, job.seed, job.instruction, code)
 
 
 def folder_hash(folder: Path) -> str:

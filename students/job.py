@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data.errors import StageError
 from data.records import Section
-from students.settings import Training
+from students.settings import Objective, Sft, Training
 
 JOB, MODEL, TRAINED, SPENT = "job.json", "model", "training.json", "spent.json"
 
@@ -16,13 +16,16 @@ class Job(Section):
 
     base: Path
     """Folder of the starting weights and their tokenizer."""
+    start: Path | None = None
+    """Folder of an adapter on them that the training goes on with."""
     base_name: str
     """How the settings name these weights; adapters record it."""
     lessons: Path
-    """Table of lessons; those with the role `positive` are taught."""
+    """Table of lessons; what their roles mean is the objective's affair."""
     work: Path
     """Folder of this training alone: checkpoints, and the finished model in `model`."""
     training: Training
+    objective: Objective = Sft()
     seed: int
     instruction: str | None = None
     """Text of the system message."""
@@ -51,6 +54,8 @@ class Job(Section):
 class Trained(Section):
     """What a training did; no times, so that equal trainings say the same."""
 
+    training_id: str
+    """Hash of all that it depends on (students/checkpoints.py)."""
     rows: int
     """Rows that were trained."""
     dropped: dict[str, int]

@@ -28,6 +28,11 @@ class MergeReport(NamedTuple):
     """Share of probe positions with the same most likely token."""
 
 
+def is_adapter(folder: Path) -> bool:
+    """Whether a folder holds an adapter and not whole weights."""
+    return (folder / ADAPTER).is_file()
+
+
 def merged(model_folder: Path, base_folder: Path, out: Path) -> MergeReport:
     """Write plain weights for serving to `out`, with tokenizer, chat template and generation settings; return how they differ.
 
@@ -35,7 +40,7 @@ def merged(model_folder: Path, base_folder: Path, out: Path) -> MergeReport:
     again, and compared with the adapter on its base over random tokens. Raises StageError where the result is not finite.
     """
     out.mkdir(parents=True, exist_ok=True)
-    if not (model_folder / ADAPTER).is_file():
+    if not is_adapter(model_folder):
         return _copied(model_folder, out)
     if not (base_folder / "config.json").is_file():
         raise PreflightError(f"{base_folder}: no config.json: not the folder of the weights that {model_folder} was trained on")

@@ -13,7 +13,7 @@ from students.settings import Training
 
 if TYPE_CHECKING:
     import torch
-    from peft import LoraConfig
+    from peft import LoraConfig, PeftModel
     from transformers import BitsAndBytesConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 Asked = Literal["auto", "bf16", "fp16", "fp32"]
@@ -112,6 +112,13 @@ def load_model(folder: Path, training: Training, precision: Precision) -> PreTra
         quantization_config=quantization_of(training, precision),
     )
     return model
+
+
+def with_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
+    """The model with a trained adapter that is trained on."""
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, str(folder), is_trainable=True)
 
 
 def _is_model(folder: Path) -> None:

@@ -1,9 +1,11 @@
 """Objectives as pure tensor functions; names carry shapes: B rows, T positions, V vocabulary.
 
-The trainers compute the same numbers in a fused way; tests hold them equal to these.
+S are the positions that are predicted, one fewer than T. TRL's trainer computes `sft_loss` in a fused way; a test holds it equal.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch.nn import functional as F
@@ -22,6 +24,53 @@ def sft_loss(logits_BTV: torch.Tensor, labels_BT: torch.Tensor, *, tokens: int |
     targets_N = labels_BT[:, 1:].flatten()
     total = F.cross_entropy(logits_NV, targets_N, ignore_index=IGNORED, reduction="sum")
     return total / max(1, supervised_tokens(labels_BT) if tokens is None else tokens)
+
+
+class Likelihood(NamedTuple):
+    """How likely the supervised tokens of some rows are."""
+
+    logp_BS: torch.Tensor
+    """Log-probability of each token in nats, in fp32; 0 where it is not supervised."""
+    mask_BS: torch.Tensor
+    """Whether it is supervised."""
+
+    def means(self) -> torch.Tensor:
+        """Mean over each row's supervised tokens; 0 for a row without any."""
+        return self.logp_BS.sum(-1) / self.mask_BS.sum(-1).clamp(min=1)
+
+
+def likelihood(logits_BTV: torch.Tensor, labels_BT: torch.Tensor) -> Likelihood:
+    """The likelihood of the supervised tokens; `labels_BT[:, t]` is predicted from position t - 1."""
+    targets_BS = labels_BT[:, 1:]
+    mask_BS = targets_BS != IGNORED
+    scores_BSV = logits_BTV[:, :-1].float()
+    chosen_BS = scores_BSV.gather(-1, targets_BS.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+    return Likelihood((chosen_BS - scores_BSV.logsumexp(-1)).masked_fill(~mask_BS, 0.0), mask_BS)
+
+
+LEAST_DOUBT = 1e-5
+"""1 - p is held at or above this in unlikelihood: its logarithm has no bound, and fp32 no smaller numbers near 1."""
+
+
+def unlikelihood_loss(found: Likelihood, wrong_B: torch.Tensor, *, weight: float, tokens: int | None = None) -> torch.Tensor:
+    """-log p over the tokens of right rows and -`weight` · log(1 - p) over those of wrong ones, per supervised token of the batch.
+
+    arXiv 1908.04319 (unlikelihood of tokens), with the weight of arXiv 2312.12832, equation 16. `tokens` as in `sft_loss`: those of
+    the whole global batch, right and wrong.
+    """
+    doubt_BS = torch.log((-torch.expm1(found.logp_BS)).clamp(min=LEAST_DOUBT)).masked_fill(~found.mask_BS, 0.0)
+    total = torch.where(wrong_B[:, None], weight * doubt_BS, found.logp_BS).sum()
+    return -total / max(1, int(found.mask_BS.sum()) if tokens is None else tokens)
+
+
+def redi_loss(found: Likelihood, wrong_B: torch.Tensor, *, alpha: float, pairs: float | None = None) -> torch.Tensor:
+    """-log π(right)/|right| + `alpha` · log π(wrong)/|wrong|, mean over pairs (arXiv 2505.24850, stage 2); no reference model.
+
+    Rows of a pair need not stand beside each other, since the loss is a sum over rows. `pairs` is how many the whole global batch has.
+    """
+    means_B = found.means()
+    total = torch.where(wrong_B, -alpha * means_B, means_B).sum()
+    return -total / max(1, int((~wrong_B).sum()) if pairs is None else pairs)
 
 
 def supervised_tokens(labels_BT: torch.Tensor) -> int:

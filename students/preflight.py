@@ -54,12 +54,18 @@ def _turn_ends_with_eos(tokenizer: PreTrainedTokenizerBase, name: str) -> None:
 
 
 def check_labels(row: Row, tokenizer: PreTrainedTokenizerBase) -> None:
-    """The end token is learnt, once and last; some of the row is learnt and some is not; labels repeat the inputs."""
+    """The end token is learnt, once and last, and never by a row that was cut; some of the row is learnt and some is not; labels repeat
+    the inputs.
+    """
     learnt, eos = supervised(row), tokenizer.eos_token_id
     share = len(learnt) / max(1, len(row.labels))
     if not 0 < share < 1:
         raise PreflightError(f"trace {row.trace_id}: {share:.0%} of its tokens are supervised; more than none and less than all must be")
-    if row.labels[-1] != eos or learnt.count(eos) != 1:
+    if not row.ends and eos in learnt:
+        raise PreflightError(
+            f"trace {row.trace_id}: its text was cut at a limit, so it must not teach the end token {tokenizer.eos_token!r}, but does"
+        )
+    if row.ends and (row.labels[-1] != eos or learnt.count(eos) != 1):
         raise PreflightError(
             f"trace {row.trace_id}: the end token {tokenizer.eos_token!r} must be the last supervised label and occur once, found it "
             f"{learnt.count(eos)} time(s) and last {tokenizer.decode(learnt[-1:])!r}; a completion is encoded by data.chat.completion_ids "
@@ -85,7 +91,8 @@ def check_round_trip(row: Row, tokenizer: PreTrainedTokenizerBase, instruction: 
 def _given_back(row: Row, tokenizer: PreTrainedTokenizerBase, completion: list[int]) -> None:
     """Reading the generated tokens as text loses nothing but spaces, and the text gives the same tokens again."""
     text = _text(tokenizer, completion)
-    if "".join(text.split()) != "".join((row.completion + str(tokenizer.eos_token)).split()):
+    ending = str(tokenizer.eos_token) if row.ends else ""
+    if "".join(text.split()) != "".join((row.completion + ending).split()):
         raise PreflightError(
             f"trace {row.trace_id}: the tokenizer does not give the completion back: {row.completion[:60]!r} became {text[:60]!r}; "
             "the tokenizer changes text, or the row was not encoded from this completion"

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from random import Random
 from typing import TYPE_CHECKING, NamedTuple
 
-from data.chat import completion_ids, prompt_ids
-from data.errors import StageError
+from data.chat import completion_ids, prompt_ids, text_ids
+from data.errors import ParamsError, StageError
 from data.records import Lesson, Role
 from students.settings import Training
 
@@ -29,6 +29,12 @@ class Row(NamedTuple):
     completion: str
     input_ids: list[int]
     labels: list[int]
+    wrong: bool = False
+    """Whether it is a wrong trace or the worse side of a pair."""
+    pair: tuple[str, int] | None = None
+    """The pair that it is a side of."""
+    ends: bool = True
+    """Whether it ends with the end token: a text that was cut at a limit does not."""
 
 
 class Encoded(NamedTuple):
@@ -39,26 +45,30 @@ class Encoded(NamedTuple):
 
 
 def encode(lessons: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, training: Training, *, instruction: str | None = None) -> Encoded:
-    """Rows of the positive lessons. Rows over `max_length` are dropped and counted, never cut: a cut row teaches never to stop.
+    """Rows of all lessons but the dropped ones. Rows over `max_length`, and pairs with such a side, are dropped and counted, never cut:
+    a cut row teaches never to stop.
 
     Raises StageError if there is nothing to train, or if more than the share `max_overlong` is dropped.
     """
-    rows = [_row(lesson, tokenizer, instruction) for lesson in lessons if lesson.role is Role.POSITIVE]
-    kept = [row for row in rows if len(row.input_ids) <= training.max_length]
+    rows = [_row(lesson, tokenizer, instruction) for lesson in lessons if lesson.role is not Role.DROPPED]
+    long = {row.pair or row.trace_id for row in rows if len(row.input_ids) > training.max_length}
+    kept = [row for row in rows if (row.pair or row.trace_id) not in long]
     _bounded(rows, kept, training)
     return Encoded(kept, Counter({OVERLONG: len(rows) - len(kept)} if len(rows) > len(kept) else {}))
 
 
 def _row(lesson: Lesson, tokenizer: PreTrainedTokenizerBase, instruction: str | None) -> Row:
     prompt = prompt_ids(tokenizer, lesson.question, instruction)
-    completion = completion_ids(tokenizer, lesson.completion)
+    completion = completion_ids(tokenizer, lesson.completion) if lesson.ends else text_ids(tokenizer, lesson.completion)
     labels = [IGNORED] * len(prompt) + completion
-    return Row(lesson.trace_id, lesson.question, lesson.completion, prompt + completion, labels)
+    pair = None if lesson.pair is None else (lesson.problem_id, lesson.pair)
+    wrong = lesson.role in (Role.NEGATIVE, Role.REJECTED)
+    return Row(lesson.trace_id, lesson.question, lesson.completion, prompt + completion, labels, wrong, pair, lesson.ends)
 
 
 def _bounded(rows: list[Row], kept: list[Row], training: Training) -> None:
     if not rows:
-        raise StageError("no lesson has the role `positive`: there is nothing to train; look at the lessons' reasons and at compose")
+        raise StageError("every lesson has the role `dropped`: there is nothing to train; look at the lessons' reasons and at compose")
     overlong = len(rows) - len(kept)
     if kept and overlong <= training.max_overlong * len(rows):
         return
@@ -80,15 +90,33 @@ def steps_of(rows: int, training: Training) -> int:
     return max(1, round(training.epochs * rows / training.batch_rows))
 
 
-def training_order(lengths: Sequence[int], training: Training, *, seed: int) -> list[int]:
-    """Indices of the rows in the order of training: `steps_of` batches of exactly `batch_rows`, back to back.
+def layout(rows: Sequence[Row], training: Training, *, seed: int) -> list[int]:
+    """Indices of the rows in the order of training, both sides of a pair in one batch."""
+    units = _units(rows)
+    width = max(map(len, units))
+    if training.batch_rows % width:
+        raise ParamsError(f"batch_rows: {training.batch_rows} divides pairs; give an even number")
+    lengths = [max(len(rows[index].input_ids) for index in unit) for unit in units]
+    return [index for unit in training_order(lengths, training, seed=seed, width=width) for index in units[unit]]
 
-    Epochs are permutations laid end to end, so that no row is seen more than once more often than another. Within pools of
-    `POOL_BATCHES` batches rows of similar length share a batch (little padding), and the batches of a pool are shuffled
+
+def _units(rows: Sequence[Row]) -> list[list[int]]:
+    """What stays together: pairs, and every row without one by itself."""
+    units: dict[object, list[int]] = {}
+    for index, row in enumerate(rows):
+        units.setdefault(row.pair or index, []).append(index)
+    return list(units.values())
+
+
+def training_order(lengths: Sequence[int], training: Training, *, seed: int, width: int = 1) -> list[int]:
+    """Indices of units of `width` rows in the order of training: `steps_of` batches of exactly `batch_rows` rows, back to back.
+
+    Epochs are permutations laid end to end, so that no unit is seen more than once more often than another. Within pools of
+    `POOL_BATCHES` batches units of similar length share a batch (little padding), and the batches of a pool are shuffled
     (no drift of lengths). The order depends on the arguments alone, so a resumed training sees the same rows.
     """
-    rng, size = Random(f"rows:{seed}"), training.batch_rows
-    total = steps_of(len(lengths), training) * size
+    rng, size = Random(f"rows:{seed}"), training.batch_rows // width
+    total = steps_of(len(lengths) * width, training) * size
     stream: list[int] = []
     while len(stream) < total:
         stream.extend(rng.sample(range(len(lengths)), len(lengths)))

@@ -11,6 +11,34 @@ from data.records import Section
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
+class Sft(Section):
+    """Maximum likelihood of every row (`sft_loss` in students/objectives.py)."""
+
+    kind: Literal["sft"] = "sft"
+    imitate: bool = False
+    """Learn wrong traces as they stand, like right ones: for a negative adapter, or as the known failure of mixing them in."""
+
+
+class Unlikelihood(Section):
+    """Likelihood of right rows, unlikelihood of the tokens of wrong ones (`unlikelihood_loss`)."""
+
+    kind: Literal["unlikelihood"]
+    weight: float = Field(0.05, gt=0, le=10)
+    """Of the wrong rows (λ of arXiv 2312.12832, equation 16)."""
+
+
+class Redi(Section):
+    """Right rows up and wrong rows down, each by its mean over tokens, the wrong ones less (`redi_loss`)."""
+
+    kind: Literal["redi"]
+    alpha: float = Field(0.8, ge=0, le=1)
+    """Weight of the wrong side (α of arXiv 2505.24850). 1 is symmetric and known to collapse."""
+
+
+Objective = Annotated[Sft | Unlikelihood | Redi, Field(discriminator="kind")]
+"""What a student's rows do to it."""
+
+
 class Launch(Section):
     """How many processes train one student, and how they share the work."""
 

@@ -1,7 +1,7 @@
-"""Supervised fine-tuning of one student, in this process: thin over TRL's SFTTrainer.
+"""The training of one student, in this process: thin over TRL's SFTTrainer.
 
 Rows come tokenised with their labels, in the order of training; TRL's own preparation (and its cutting) is off.
-The loss of a step is the mean over the supervised tokens of the whole global batch, however it is divided.
+The loss of a step is a mean over the whole global batch, however it is divided: of supervised tokens, or as the objective says.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,9 +29,11 @@ from students.models import (
     load_model,
     load_tokenizer,
     precision_of,
+    with_adapter,
 )
 from students.preflight import check_collator, check_fits, preflight
-from students.rows import Encoded, Row, encode, steps_of, supervised, training_order
+from students.rows import Encoded, Row, encode, layout, steps_of, supervised
+from students.settings import Objective, Sft
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -39,7 +43,7 @@ if TYPE_CHECKING:
 
 LOG_EVERY_STEPS = 10
 CURVE = "training.csv"
-CURVE_COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "mean_token_accuracy")
+CURVE_COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "mean_token_accuracy", "logp_right", "logp_wrong")
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
@@ -69,19 +73,28 @@ def _one_bar_only() -> None:
 
 def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, precision: Precision) -> SFTTrainer:
     """The trainer of these rows, checked and ready to start."""
-    from students.trainer import QuietTrainer
-
     arguments = arguments_of(job, len(rows), precision)  # before the model: ZeRO-3 shards weights while they load
     model = load_model(job.base, job.training, precision)
     check_fits(rows, model.config)
     _name_end_tokens(model, tokenizer)
-    order = training_order([len(row.input_ids) for row in rows], job.training, seed=job.seed)
-    trainer: SFTTrainer = QuietTrainer(
-        model=model, args=arguments, train_dataset=_dataset(rows, order), processing_class=tokenizer, peft_config=adapter_of(job.training)
+    order = layout(rows, job.training, seed=job.seed)
+    trainer = _trainer_class(job.objective)(
+        model=model if job.start is None else with_adapter(model, job.start),
+        args=arguments,
+        train_dataset=_dataset(rows, order),
+        processing_class=tokenizer,
+        peft_config=adapter_of(job.training) if job.start is None else None,
     )
     _adapter_in_fp32(trainer, job)
     check_collator(trainer.data_collator, rows, tokenizer)
     return trainer
+
+
+def _trainer_class(objective: Objective) -> Callable[..., SFTTrainer]:
+    """TRL's own loss where it is the objective, else ours."""
+    from students.trainer import QuietTrainer, SignedTrainer
+
+    return QuietTrainer if isinstance(objective, Sft) else partial(SignedTrainer, objective=objective)
 
 
 def arguments_of(job: Job, rows: int, precision: Precision) -> SFTConfig:
@@ -125,7 +138,7 @@ def arguments_of(job: Job, rows: int, precision: Precision) -> SFTConfig:
 def _dataset(rows: list[Row], order: list[int]) -> Dataset:
     from datasets import Dataset
 
-    columns = {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows]}
+    columns = {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows], "wrong": [row.wrong for row in rows]}
     return Dataset.from_dict(columns).select(order)
 
 
@@ -152,8 +165,9 @@ def _adapter_in_fp32(trainer: SFTTrainer, job: Job) -> None:
 
 
 def _trained(job: Job, encoded: Encoded, precision: Precision) -> Trained:
-    order = training_order([len(row.input_ids) for row in encoded.rows], job.training, seed=job.seed)
+    order = layout(encoded.rows, job.training, seed=job.seed)
     return Trained(
+        training_id=job.work.name,
         rows=len(encoded.rows),
         dropped=dict(encoded.dropped),
         steps=steps_of(len(encoded.rows), job.training),

@@ -5,6 +5,7 @@ Heavy to import (TRL takes some ten seconds): only students.sft does, and inside
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback, Tra
 from trl.trainer.sft_trainer import SFTTrainer
 
 from students.checkpoints import PREFIX, mark_complete
+from students.objectives import likelihood, redi_loss, unlikelihood_loss
+from students.settings import Redi, Unlikelihood
 
 
 class QuietTrainer(SFTTrainer):
@@ -32,6 +35,54 @@ class QuietTrainer(SFTTrainer):
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """The handoff writes the card, with numbers."""
+
+
+class WithSigns:
+    """A collator that lets through which rows of a batch are wrong."""
+
+    def __init__(self, collate: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
+        self.collate = collate
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        """The batch, with `wrong` of shape (rows,) where the examples say it."""
+        batch = self.collate([{name: value for name, value in example.items() if name != "wrong"} for example in examples])
+        return {**batch, "wrong": torch.tensor([bool(example.get("wrong")) for example in examples])}
+
+
+class SignedTrainer(QuietTrainer):
+    """Objectives that push wrong rows down while they pull right ones up."""
+
+    def __init__(self, *, objective: Unlikelihood | Redi, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.objective = objective
+        self.data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] = WithSigns(self.data_collator)
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()  # type: ignore[no-untyped-call] # TRL writes no types here
+        if "wrong" not in self._signature_columns:
+            self._signature_columns.append("wrong")
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return this process's part of the global batch's loss; `num_items_in_batch` counts the supervised tokens of all processes."""
+        wrong_B, labels_BT = inputs["wrong"], inputs["labels"]
+        logits_BTV = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+        found = likelihood(logits_BTV, labels_BT)
+        means_B = found.means()
+        self._note("logp_right", means_B[~wrong_B])
+        self._note("logp_wrong", means_B[wrong_B])
+        processes = self.accelerator.num_processes  # gradients are averaged over them
+        if isinstance(self.objective, Redi):
+            rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * processes
+            return processes * redi_loss(found, wrong_B, alpha=self.objective.alpha, pairs=rows / 2)
+        tokens = None if num_items_in_batch is None else int(num_items_in_batch)
+        return processes * unlikelihood_loss(found, wrong_B, weight=self.objective.weight, tokens=tokens)
+
+    def _note(self, name: str, values: torch.Tensor) -> None:
+        """Show a mean in the curve of the training."""
+        if len(values):
+            self._metrics["train"][name].append(float(values.detach().mean()))
 
 
 class Bar(TrainerCallback):

@@ -37,7 +37,7 @@ Wanted = Mapping[Request, Sequence[Probe]]
 
 @dataclass(frozen=True)
 class Rule:
-    """What a short trace must pass; `controls` are the writers that are exempt.
+    """What a short trace must pass; `controls` are the writers that are exempt, `wrong` those that shorten wrong draws.
 
     A thinking carries on to the answer if more than the share `rate` of its continuations is right.
     """
@@ -45,6 +45,7 @@ class Rule:
     require: Require
     controls: frozenset[str]
     rate: float = 0.5
+    wrong: frozenset[str] = frozenset()
 
 
 def probe_of(problem: Problem, trace: Trace) -> Probe:
@@ -119,6 +120,8 @@ def recheck(trace: Trace, problem: Problem, *, stated: Outcome, tally: Tally, ru
 
 
 def _judge(writer: str, rule: Rule, *, stated: bool, continued: tuple[int, int]) -> tuple[bool, str]:
+    if writer in rule.wrong:
+        return False, "of a wrong draw"
     if writer in rule.controls:
         return True, "control"
     right, draws = continued

@@ -1,4 +1,4 @@
-"""Every compressor of a run over what it works on: the right traces of every problem, or what another compressor made of them."""
+"""Every compressor of a run over what it works on: the long traces of every problem, or what another compressor made of them."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ class Shortened:
     """Problem → compressor → its traces."""
     dropped: Counter[str] = field(default_factory=Counter)
 
-    def work(self, right: Sequence[tuple[Problem, Sequence[Trace]]], *, of: str | None) -> list[Work]:
-        """What there is to shorten: the right traces of each problem, or what the compressor `of` made of them, which may be nothing."""
-        return [Work(problem, own if of is None else self.made[problem.id].get(of, []), own[0]) for problem, own in right]
+    def work(self, drawn: Sequence[tuple[Problem, Sequence[Trace]]], *, of: str | None) -> list[Work]:
+        """What there is to shorten: the long traces of each problem, or what the compressor `of` made of them, which may be nothing."""
+        return [Work(problem, own if of is None else self.made[problem.id].get(of, []), own[0]) for problem, own in drawn]
 
     def table(self) -> list[Trace]:
         """The traces in the order of their table."""

@@ -71,10 +71,10 @@ class Kept(NamedTuple):
 
 
 def survival(traces: Iterable[Trace], rechecks: Iterable[Recheck], difficulties: Mapping[str, Difficulty]) -> dict[str, Survival]:
-    """Counts per compressor (the traces' writer), by name; `difficulties` by problem."""
+    """Counts per compressor (the traces' writer), by name; `difficulties` by problem. Rechecks of other traces do not count."""
     by_id = {trace.id: trace for trace in traces}
     found: dict[str, Survival] = defaultdict(Survival)
-    for recheck in rechecks:
+    for recheck in (recheck for recheck in rechecks if recheck.trace_id in by_id):
         trace = by_id[recheck.trace_id]
         found[trace.writer].add(recheck, difficulties[trace.problem_id])
     return dict(sorted(found.items()))
@@ -107,11 +107,16 @@ def _ratio(traces: Sequence[Trace], parents: Mapping[str, Trace], tokens: Callab
 
 
 def lesson_length(lessons: Iterable[Lesson], count_tokens: Callable[[str], int]) -> LessonLength:
-    """Rows and mean tokens of the lessons that are taught."""
-    taught = [lesson.completion for lesson in lessons if lesson.role is Role.POSITIVE]
+    """Rows and mean tokens of the lessons that are taught or preferred."""
+    taught = [lesson.completion for lesson in lessons if lesson.role in (Role.POSITIVE, Role.CHOSEN)]
     if not taught:
         return LessonLength(0, 0.0, 0.0)
     return LessonLength(len(taught), fmean(map(count_tokens, taught)), fmean(count_tokens(split(text).answer) for text in taught))
+
+
+def wrong_counts(lessons: Iterable[Lesson]) -> Counter[str]:
+    """How many wrong traces, and worse sides of pairs, a student learns from, by what they are."""
+    return Counter(lesson.reason for lesson in lessons if lesson.role in (Role.NEGATIVE, Role.REJECTED))
 
 
 def regrows(answer_tokens: Estimate, lessons: LessonLength) -> bool:

@@ -24,12 +24,14 @@ from pipeline.distill import distill, job_of
 from pipeline.evaluate import evaluate
 from pipeline.support import paths, report_plots
 from pipeline.support.findings import candidates
-from pipeline.support.params import BASE, Params, Student, load
+from pipeline.support.params import Params, load
 from pipeline.support.report_text import count, percent, points, ratio
 from pipeline.support.stage import Statistics
+from pipeline.support.student_settings import BASE, Student
 from pipeline.support.text_table import render
 from students.job import Job, Trained
 from students.launch import train_all
+from teachers.compressors.settings import of_wrong
 
 LONG = "long"
 
@@ -86,7 +88,8 @@ def _probes(params: Params, options: Options) -> Params:
     """The params with a student for every compressor (no controls) and mix, and the long one."""
     if not 0 < options.share <= 1 or options.seeds < 1 or not all(0 <= long < 1 for long in options.long_shares):
         raise ParamsError(f"{options}: allowed are a share in (0, 1], at least one seed, and long shares in [0, 1)")
-    compressors = [name for name, settings in params.shorten.items() if not settings.control]
+    left_out = of_wrong(params.shorten)
+    compressors = [name for name, settings in params.shorten.items() if not settings.control and name not in left_out]
     if not compressors:
         raise ParamsError("shorten: names no compressor but controls, so there is nothing to choose from; add one")
     students = {LONG: _student({TEACHER: 1.0})}

@@ -25,10 +25,8 @@ def table(graph: Mapping[str, Any], params: Params) -> str:
 
 
 def instances(stage: str, definition: Mapping[str, Any], params: Params) -> list[str]:
-    """The stage's name, or one name per place in its matrix of students and seeds."""
-    if "matrix" not in definition:
-        return [stage]
-    return [f"{stage}@{student}-{seed}" for student in params.students for seed in params.seeds]
+    """The stage's name, or one name per student."""
+    return [f"{stage}@{student}" for student in params.students] if "foreach" in definition else [stage]
 
 
 def _row(name: str, run: Run | None) -> tuple[str, ...]:

@@ -1,39 +1,45 @@
 """Train what the next `dvc repro` would train, several students at a time: `python -m pipeline.commands.train_ahead --jobs 2`.
 
 DVC runs one stage after the other, and a small model gains little from a second core. The finished models wait in the workspace, where
-the stage `distill` finds them as it finds a training that was killed; only equal settings, lessons and weights are taken.
+the stage `distill` finds them as it finds a training that was killed; only equal settings, lessons and weights are taken. Students that
+start from one of these are left to `dvc repro`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import subprocess
 import sys
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from data.errors import ShortcotError, StageError
 from pipeline.distill import job_of
 from pipeline.support import paths
-from pipeline.support.params import load
+from pipeline.support.params import Params, load
+from students.job import Job, Trained
 from students.launch import train_all
 
-INSTANCE = re.compile(r"distill@(?P<student>[a-z][a-z0-9_]*)-(?P<seed>\d+)")
+PREFIX = "distill@"
 
 
-class Place(NamedTuple):
-    """One place in the matrix of `distill`."""
+def stale(status: Mapping[str, Any], params: Params) -> list[str]:
+    """The students that `dvc status --json` finds changed, in its order, without those that start from one of them."""
+    names = [name.rpartition(":")[2] for name in status]
+    changed = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
+    return [student for student in changed if params.students[student].start not in changed]
 
-    student: str
-    seed: int
 
-
-def stale(status: Mapping[str, Any]) -> list[Place]:
-    """The trainings that `dvc status --json` finds changed, in its order."""
-    found = (INSTANCE.fullmatch(name.rpartition(":")[2]) for name in status)
-    return [Place(match["student"], int(match["seed"])) for match in found if match]
+def waiting(params: Params, students: Sequence[str]) -> list[Job]:
+    """The trainings of these students that are not in their places yet."""
+    jobs = {
+        (student, seed): job_of(params, paths.lessons_of(student), student=student, seed=seed)
+        for student in students
+        for seed in params.seeds
+    }
+    there = {place: Trained.read(paths.model_of(*place)) for place in jobs}
+    return [job for place, job in jobs.items() if (found := there[place]) is None or found.training_id != job.work.name]
 
 
 def _status() -> dict[str, Any]:
@@ -46,8 +52,7 @@ def _status() -> dict[str, Any]:
 
 def _main(jobs: int) -> None:
     params = load()
-    places = stale(_status())
-    train_all([job_of(params, paths.lessons_of(p.student), student=p.student, seed=p.seed) for p in places], at_once=jobs)
+    train_all(waiting(params, stale(_status(), params)), at_once=jobs)
 
 
 if __name__ == "__main__":

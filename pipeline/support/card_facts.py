@@ -9,7 +9,8 @@ from pathlib import Path
 
 from data.metrics.choose import Choice
 from data.records import Problem
-from pipeline.support.params import BASE, FileSource, HubSource, LabSource, ModelSource, Params, training_of
+from pipeline.support.params import FileSource, HubSource, LabSource, ModelSource, Params, training_of
+from pipeline.support.student_settings import BASE
 from students.card import CardFacts, Interval, Measured, Serving, Source, Training
 from teachers.serve_check import Bounds, ServeReport
 from teachers.serving import ServeSettings, serve_arguments

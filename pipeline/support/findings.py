@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from math import isfinite
 
 from data.difficulty import difficulties
-from data.lessons import lesson_text
 from data.lineage import outcomes
 from data.metrics.bootstrap import Estimate
 from data.metrics.cells import measures_of_draws
 from data.metrics.choose import Choice, choose
 from data.metrics.compare import Comparison, Paired, Rules, compare, per_seed
-from data.metrics.lengths import Kept, LessonLength, Survival, common_problems, data_ratios, kept, lesson_length, survival
+from data.metrics.lengths import Kept, LessonLength, Survival, common_problems, data_ratios, kept, lesson_length, survival, wrong_counts
 from data.records import Lesson, Outcome, Problem, Recheck, Score, Split, Trace, Verdict
-from pipeline.support.params import BASE, Params
-from teachers.compressors.settings import PruneTokensSettings
+from data.statement import lesson_text
+from pipeline.support.params import Params
+from pipeline.support.student_settings import BASE
+from teachers.compressors.settings import PruneTokensSettings, of_wrong
 
 Seeds = dict[tuple[str, int], dict[str, float]]
 
@@ -55,6 +56,8 @@ class Findings:
     common: int
     """Problems with a survivor of every compressor."""
     lengths: Mapping[str, LessonLength]
+    wrong: Mapping[str, Counter[str]]
+    """What students learn from that is wrong or worse, by reason; students that learn from nothing such are left out."""
     asked: Mapping[str, float]
     """Ratio that a student's compressor was asked for; students whose compressor has none are left out."""
 
@@ -69,6 +72,8 @@ def findings(tables: Tables, params: Params) -> Findings:
     lengths = {student: lesson_length(rows, tables.count_tokens) for student, rows in tables.lessons.items()}
     surviving = {recheck.trace_id for recheck in tables.short_verdicts if recheck.survives}
     survivors = [trace for trace in tables.short if trace.id in surviving]
+    left_out = of_wrong(params.shorten)
+    of_right = [trace for trace in tables.short if trace.writer not in left_out]
     return Findings(
         test=compare(test, rules, baselines=(long, BASE)),
         validation=on_validation,
@@ -76,7 +81,7 @@ def findings(tables: Tables, params: Params) -> Findings:
         choice=choose(on_validation, validation, baseline=long, candidates=candidates(params), margin=settings.margin),
         seeds=per_seed(test),
         outcomes=Counter(verdict.outcome for verdict in tables.long_verdicts),
-        survival=survival(tables.short, tables.short_verdicts, difficulties(tables.long, outcomes(tables.long, tables.long_verdicts))),
+        survival=survival(of_right, tables.short_verdicts, difficulties(tables.long, outcomes(tables.long, tables.long_verdicts))),
         kept=kept(
             survivors,
             {trace.id: trace for trace in (*tables.long, *tables.short)},
@@ -84,6 +89,7 @@ def findings(tables: Tables, params: Params) -> Findings:
         ),
         common=len(common_problems(survivors)),
         lengths=lengths,
+        wrong={student: counts for student, rows in tables.lessons.items() if (counts := wrong_counts(rows))},
         asked=_asked(params, data_ratios(lengths, long=long)),
     )
 

@@ -15,7 +15,7 @@ from pipeline.support.paths import stage_statistics
 
 RUNS = "runs.jsonl"
 STAGE_VARIABLE = "DVC_STAGE"
-"""Set by DVC to the stage that runs, its place in the matrix included (`distill@long-0`)."""
+"""Set by DVC to the stage that runs, with the student of a training (`distill@long`)."""
 
 
 class Run(NamedTuple):
@@ -53,7 +53,7 @@ def record(run: Run) -> None:
 
 
 def instance_of(stage: str) -> str:
-    """The stage's name within the graph, its place in the matrix included."""
+    """The stage's name within the graph, with the student of a training."""
     return os.environ.get(STAGE_VARIABLE, stage).rpartition(":")[2]
 
 

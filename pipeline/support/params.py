@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -13,14 +14,13 @@ from pydantic import Field, ValidationError, model_validator
 
 from data.chat import Format
 from data.errors import ParamsError
-from data.records import Section
+from data.records import TEACHER, Section
 from pipeline.support.plan_settings import Plan
+from pipeline.support.student_settings import BASE, Name, Student
 from students.settings import Training
-from teachers.compressors.settings import AnyCompression, in_order
+from teachers.compressors.settings import AnyCompression, of_wrong
 
 PARAMS = Path("params.yaml")
-BASE = "base"
-Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -166,35 +166,6 @@ class Compose(Section):
     seed: int = Field(0, ge=0)
 
 
-class Student(Section):
-    """One student: where it starts and what it is taught."""
-
-    start: Name = Field(BASE, alias="from")
-    lessons: dict[Name, Annotated[float, Field(gt=0)]]
-    """Writer of traces (`teacher` or a compressor) → share of the rows."""
-    tags: dict[Name, str] = {}
-    """Writer → what stands behind the question in its lessons, so that one student learns several ways of writing."""
-    ask: str | None = None
-    """The tag that it is evaluated and served with."""
-    train: dict[str, Any] = {}
-    """Settings of `distill.training` that differ for this student."""
-
-    @model_validator(mode="after")
-    def _starts_from_base(self) -> Self:
-        if self.start != BASE:
-            raise ValueError(f"from: {self.start!r} is not allowed; students start from `{BASE}`")
-        return self
-
-    @model_validator(mode="after")
-    def _tags_are_learnt(self) -> Self:
-        if unknown := set(self.tags) - set(self.lessons):
-            raise ValueError(f"tags: {sorted(unknown)} write no lessons of this student; allowed: {sorted(self.lessons)}")
-        learnt = {self.tags.get(writer) for writer in self.lessons}
-        if self.ask not in learnt:
-            raise ValueError(f"ask: {self.ask!r} is in no lesson; allowed: {sorted(map(str, learnt))}")
-        return self
-
-
 class Distill(Section):
     """What all students share."""
 
@@ -284,17 +255,35 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        writers = {"teacher", *self.shorten}
+        of_wrong_draws = of_wrong(self.shorten)
+        right, wrong = {TEACHER, *self.shorten} - of_wrong_draws, {TEACHER, *of_wrong_draws}
         for name, student in self.students.items():
-            if unknown := set(student.lessons) - writers:
-                raise ValueError(f"students.{name}.lessons: unknown {sorted(unknown)}; allowed: {sorted(writers)}")
+            plan = student.plan
+            for what, named, allowed in (("right", plan.right, right), ("wrong", plan.wrong, wrong)):
+                if unknown := named - allowed:
+                    raise ValueError(f"students.{name}: {sorted(unknown)} write(s) no {what} traces; allowed: {sorted(allowed)}")
             training_of(self, name)
-        in_order(self.shorten)
+            self._check_start(name)
         if BASE in self.students:
             raise ValueError(f"students.{BASE}: this name is the untrained model's; choose another")
         if self.report.long not in self.students:
             raise ValueError(f"report.long: {self.report.long!r} is no student; allowed: {sorted(self.students)}")
         return self
+
+    def _check_start(self, name: str) -> None:
+        """A student starts from the base or from a student that starts from the base, and so on, with weights that it can go on with."""
+        chain = [name]
+        while (start := self.students[chain[-1]].start) != BASE:
+            if start not in self.students or start in chain:
+                why = "is no student" if start not in self.students else "comes round to itself"
+                raise ValueError(f"students.{chain[-1]}.from: {start!r} {why}; allowed: {BASE}, or one of {sorted(self.students)}")
+            chain.append(start)
+        for child, parent in pairwise(chain):
+            own, its = (training_of(self, student) for student in (child, parent))
+            same = ("adapter", "lora_rank", "lora_alpha") if own.adapter == "lora" else ("adapter",)
+            if differing := [key for key in same if getattr(own, key) != getattr(its, key)]:
+                found = ", ".join(f"{key}: {getattr(own, key)} and {getattr(its, key)}" for key in differing)
+                raise ValueError(f"students.{child}.from: {parent!r} is trained with other weights ({found}), so it cannot be gone on with")
 
     @model_validator(mode="after")
     def _variants_are_of_students(self) -> Self:
@@ -304,9 +293,9 @@ class Params(Section):
                 raise ValueError(f"{place}: this name is taken; choose another")
             if variant.of not in self.students:
                 raise ValueError(f"{place}.of: {variant.of!r} is no student; allowed: {sorted(self.students)}")
-            tags = self.students[variant.of].tags.values()
+            tags = self.students[variant.of].asked_by
             if variant.ask is not None and variant.ask not in tags:
-                raise ValueError(f"{place}.ask: {variant.ask!r} is no tag of {variant.of}; allowed: {sorted(tags)}")
+                raise ValueError(f"{place}.ask: {variant.ask!r} is no tag of {variant.of}; allowed: {sorted(filter(None, tags))}")
         return self
 
 

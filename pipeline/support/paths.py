@@ -24,9 +24,19 @@ def lessons_of(student: str) -> Path:
     return LESSONS / f"{student}.jsonl"
 
 
+def base_model() -> Path:
+    """What is known of the untrained weights; they themselves lie where the params say."""
+    return MODELS / "base"
+
+
+def models_of(student: str) -> Path:
+    """The trained weights of one student, a folder for each seed."""
+    return MODELS / student
+
+
 def model_of(student: str, seed: int) -> Path:
     """The trained weights of one student and seed."""
-    return MODELS / student / str(seed)
+    return models_of(student) / str(seed)
 
 
 def workspace() -> Path:

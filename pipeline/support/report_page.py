@@ -9,8 +9,9 @@ from data.metrics.answers import AES_ALPHA, AES_BETA, AES_GAMMA
 from data.metrics.compare import MIN_PROBLEMS, Comparison, Keeps, Paired
 from data.metrics.lengths import REGROWN, data_ratios, regrows
 from pipeline.support.findings import Findings
-from pipeline.support.params import BASE, Report
+from pipeline.support.params import Report
 from pipeline.support.report_text import NONE, Table, count, markdown, p_value, percent, plain, points, ratio, share
+from pipeline.support.student_settings import BASE
 
 
 def main_table(found: Findings, settings: Report) -> Table:
@@ -70,6 +71,7 @@ def page(found: Findings, settings: Report, examples: str, shortened: str) -> st
         "Ratios of mean tokens (thinking + answer) to those of the long student: what the compressor was asked for, what the lessons hold, "
         "and what the student writes on the test problems. A student that writes surely more than "
         f"{REGROWN:g} × the answer tokens that it was taught grows again behind its thinking what was cut from it.",
+        *_wrong(found),
         *_seeds(found),
         "## Examples",
         examples,
@@ -178,6 +180,15 @@ def _length_row(found: Findings, settings: Report, student: str) -> list[str]:
     ratios = [plain(found.asked.get(student)), plain(data), ratio(pair.token_ratio) if pair else "1.00"]
     grown = [f"{length.answer_tokens:.1f}", count(answer), "yes" if regrows(answer, length) else "no"]
     return [student, str(length.rows), f"{length.tokens:.1f}", *ratios, *grown]
+
+
+def _wrong(found: Findings) -> list[str]:
+    """What students learn from that is wrong, or the worse side of a pair."""
+    if not found.wrong:
+        return []
+    reasons = sorted({reason for counts in found.wrong.values() for reason in counts})
+    rows = [[student, *(str(counts[reason]) for reason in reasons)] for student, counts in found.wrong.items()]
+    return ["Wrong traces, and worse sides of pairs, that students learn from:", markdown((("student", *reasons), rows))]
 
 
 def _seeds(found: Findings) -> list[str]:

@@ -35,7 +35,9 @@ class Compression(Section):
     """Why this kind cannot work on what another compressor made; None: it can."""
 
     of: Name | None = None
-    """Shorten what this compressor made; null: the teacher's right draws."""
+    """Shorten what this compressor made; null: the teacher's draws."""
+    on: Literal["right", "wrong"] = "right"
+    """The teacher's right draws, or its wrong ones, for students that learn from short wrong traces."""
     control: bool = False
     """Controls are exempt from re-verification's filter."""
     like: Name | None = None
@@ -47,6 +49,8 @@ class Compression(Section):
     def _something_to_work_on(self) -> Self:
         if self.of is not None and self.teacher_only is not None:
             raise ValueError(f"works on the teacher's traces alone: {self.teacher_only}; leave out `of`")
+        if self.of is not None and self.on == "wrong":
+            raise ValueError(f"works on what {self.of!r} made, which says whether it is right or wrong; leave out `on`")
         return self
 
     @model_validator(mode="after")
@@ -220,13 +224,23 @@ def in_order(compressors: Mapping[str, Compression]) -> list[str]:
         if not ready:
             found = ", ".join(f"{name}.{key}: {other}" for name, waits in left.items() for key, other in waits.items() if other)
             raise ValueError(f"{found}: these wait for each other or for a compressor that is not there; allowed: {sorted(compressors)}")
-        done += sorted(ready, key=lambda name: compressors[name].of or "")
+        done += sorted(ready, key=lambda name: (compressors[name].on, compressors[name].of or ""))
     return done
+
+
+def of_wrong(compressors: Mapping[str, Compression]) -> set[str]:
+    """The names of those that shorten wrong draws, or what came of them."""
+    found = set[str]()
+    for name in in_order(compressors):
+        settings = compressors[name]
+        if settings.on == "wrong" or settings.of in found:
+            found.add(name)
+    return found
 
 
 def groups(compressors: Mapping[str, AnyCompression]) -> list[dict[str, AnyCompression]]:
     """The compressors in order, those together that follow each other and work on the same."""
-    found = groupby(in_order(compressors), key=lambda name: compressors[name].of)
+    found = groupby(in_order(compressors), key=lambda name: (compressors[name].of, compressors[name].on))
     return [{name: compressors[name] for name in names} for _, names in found]
 
 

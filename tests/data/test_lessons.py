@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import RecordError, StageError
-from data.lessons import Material, Plan, compose, material, shares, slots
+from data.lessons import Plan, compose, shares, slots
 from data.lineage import by_problem, outcomes, rechecks_of, training_problems
+from data.material import Material, material
+from data.negatives import Flaw, Negatives
+from data.pairs import RightOverWrong
 from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Split, Status, Trace, Verdict
 
 STUDENTS = {"long": Plan({"teacher": 1.0}), "brief": Plan({"post_think": 1.0}), "mix": Plan({"teacher": 1.0, "post_think": 4.0})}
@@ -23,10 +26,12 @@ PROBLEMS = {
 IDS = sorted(PROBLEMS)
 
 
-def trace(problem_id: str, *, writer: str = "teacher", draw: int = 0, answer: str = "Done. The answer is \\boxed{3}. Bye.") -> Trace:
+def trace(
+    problem_id: str, *, writer: str = "teacher", draw: int = 0, of: int = 0, answer: str = "Done. The answer is \\boxed{3}. Bye."
+) -> Trace:
     return Trace.create(
         problem_id=problem_id,
-        parent_ids=() if writer == "teacher" else ("parent",),
+        parent_ids=() if writer == "teacher" else (trace(problem_id, draw=of).id,),
         writer=writer,
         settings_id="s",
         draw=draw,
@@ -99,7 +104,7 @@ def test_tags_stand_behind_the_questions_of_their_writers_rows() -> None:
 
 def test_every_trace_of_a_students_writers_has_a_reason() -> None:
     long = [trace(IDS[0], draw=d) for d in range(6)] + [trace(IDS[1]), trace(IDS[2]), trace(IDS[3], answer="Three it is.")]
-    short = [trace(problem_id, writer="post_think") for problem_id in (IDS[0], IDS[1])]
+    short = [trace(IDS[0], writer="post_think", of=1), trace(IDS[1], writer="post_think")]
     ends = [Outcome.WRONG, Outcome.RIGHT, Outcome.UNPARSED, Outcome.TRUNCATED, Outcome.RIGHT, Outcome.TIMEOUT] + [Outcome.RIGHT] * 3
     kept = {short[0].id: survived(short[0].id), short[1].id: survived(short[1].id, survives=False)}
     of = material(PROBLEMS, [*long, *short], long={t.id: end for t, end in zip(long, ends, strict=True)}, short=kept)
@@ -175,3 +180,53 @@ def test_a_missing_and_a_second_verdict_are_refused() -> None:
         outcomes([one], [said(one.id, Outcome.RIGHT), said(one.id, Outcome.WRONG)])
     with pytest.raises(RecordError, match=f"trace {one.id}: no recheck"):
         rechecks_of([one], [])
+
+
+def mixed() -> Material:
+    """Problems with two draws: the first right, the second wrong; one problem that is never solved."""
+    long = [trace(problem_id, draw=draw) for problem_id in IDS for draw in range(2)]
+    said = {t.id: Outcome.WRONG if t.draw or t.problem_id == IDS[-1] else Outcome.RIGHT for t in long}
+    short = [trace(problem_id, writer="post_think") for problem_id in IDS[:-1]]
+    short += [trace(problem_id, writer="wrong_short", of=1) for problem_id in IDS[:5]]
+    kept = {t.id: survived(t.id, survives=t.writer == "post_think") for t in short}
+    contradictory = {t.id for t in long[:10] if t.draw}
+    return material(PROBLEMS, [*long, *short], long=said, short=kept, thought_right=contradictory)
+
+
+def test_wrong_traces_come_on_top_of_the_same_positives() -> None:
+    plain, with_wrong = Plan({"post_think": 1.0}), Plan({"post_think": 1.0}, negatives=Negatives(tag="Wrong."))
+    composed = compose({"plain": plain, "tagged": with_wrong}, mixed(), rows_per_problem=1, seed=0)
+    assert [row.trace_id for row in taught(composed["plain"])] == [row.trace_id for row in taught(composed["tagged"])]
+    negatives = [row for row in composed["tagged"] if row.role is Role.NEGATIVE]
+    assert [row.problem_id for row in negatives] == IDS[:-1], "of the problems that all students share"
+    assert Counter(row.reason for row in negatives) == {"contradictory": 5, "wrong": 34}
+    assert all(row.question.endswith("\nWrong.") and row.completion.startswith("<think>teacher 1") for row in negatives)
+    rows = composed["tagged"]
+    assert not {row.trace_id for row in negatives} & {row.trace_id for row in rows if row.role is Role.DROPPED}
+
+
+def test_a_student_of_wrong_traces_alone_may_take_those_of_problems_that_nobody_solved() -> None:
+    plans = {"long": STUDENTS["long"], "wrong": Plan({}, negatives=Negatives(problems="all", per_problem=2))}
+    rows = compose(plans, mixed(), rows_per_problem=1, seed=0)["wrong"]
+    assert Counter(row.role for row in rows) == {Role.NEGATIVE: 41, Role.DROPPED: 39}
+    assert [row.trace_id for row in rows if row.problem_id == IDS[-1]] == sorted(row.trace_id for row in rows if row.problem_id == IDS[-1])
+
+
+def test_short_wrong_traces_are_negatives_of_their_writer() -> None:
+    plans = {"long": STUDENTS["long"], "wrong": Plan({}, negatives=Negatives(of="wrong_short"))}
+    rows = [row for row in compose(plans, mixed(), rows_per_problem=1, seed=0)["wrong"] if row.role is Role.NEGATIVE]
+    assert len(rows) == 5 and all(row.completion.startswith("<think>wrong_short") for row in rows)
+
+
+def test_both_sides_of_a_pair_stand_together() -> None:
+    plan = Plan({}, pairs=RightOverWrong(rule="right_over_wrong", right="post_think"))
+    rows = [row for row in compose({"long": STUDENTS["long"], "redi": plan}, mixed(), rows_per_problem=1, seed=0)["redi"] if row.pair == 0]
+    assert [row.role for row in rows] == [Role.CHOSEN, Role.REJECTED] * 39
+    assert all(a.problem_id == b.problem_id and a.completion != b.completion for a, b in zip(rows[::2], rows[1::2], strict=True))
+    assert {row.completion.split()[0] for row in rows} == {"<think>post_think", "<think>teacher"}
+
+
+def test_a_student_whose_wrong_traces_nobody_wrote_is_refused() -> None:
+    plan = Plan({}, negatives=Negatives(flaws=frozenset({Flaw.UNPARSED})))
+    with pytest.raises(StageError, match=r"students.none: no problem has.*'wrong': 41"):
+        compose({"none": plan}, mixed(), rows_per_problem=1, seed=0)

@@ -12,16 +12,16 @@ from students.launch import CONFIGS
 
 ROOT = Path(__file__).parents[2]
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-STAGES = GRAPH["stages"]
+STAGES = {name: stage.get("do", stage) for name, stage in GRAPH["stages"].items()}
 FILES = sorted(path.stem for path in (ROOT / "pipeline").glob("*.py") if path.stem != "__init__")
 SECTIONS = set(Params.model_fields)
 SOURCES = Sources(ROOT)
 LOCATIONS = {name: str(value) for name, value in vars(paths).items() if isinstance(value, Path) and name != "STORE"}
-LOCATIONS |= {"lessons_of": LOCATIONS["LESSONS"], "model_of": LOCATIONS["MODELS"]}
+LOCATIONS |= {"lessons_of": LOCATIONS["LESSONS"]} | dict.fromkeys(("base_model", "models_of", "model_of"), LOCATIONS["MODELS"])
 
 
 def names_of(entries: list) -> set[str]:
-    """The places that deps or outs lie in: a part of a folder, or a place in the matrix, stands for the whole."""
+    """The places that deps or outs lie in: a part of a folder stands for the whole."""
     paths_ = [Path(entry if isinstance(entry, str) else next(iter(entry))) for entry in entries]
     return {next(place for place in LOCATIONS.values() if path.is_relative_to(place)) for path in paths_}
 
@@ -71,7 +71,14 @@ def test_a_stage_runs_its_file_and_depends_on_its_own_line_of_code(stage):
 def test_a_stage_declares_the_files_that_its_source_names(stage):
     flowing = [dep for dep in STAGES[stage].get("deps", []) if Path(dep).is_relative_to(paths.STORE)]
     declared = names_of(flowing) | names_of(STAGES[stage]["outs"])
-    assert {place for module in reached_by(stage) for place in locations_in(module)} == declared
+    assert {place for module in reached_by(stage) for place in locations_in(module)} - {str(paths.CODE)} == declared
+
+
+def test_a_student_depends_on_the_one_that_it_starts_from_and_keeps_its_other_seeds():
+    assert GRAPH["stages"]["distill"]["foreach"] == "${students}"
+    assert STAGES["distill"]["deps"][:2] == [str(paths.lessons_of("${key}")), str(paths.models_of("${item.from}"))]
+    assert STAGES["distill"]["outs"] == [{str(paths.models_of("${key}")): {"persist": True}}]
+    assert STAGES["base"]["outs"] == [str(paths.base_model())]
 
 
 def test_a_training_depends_on_the_files_that_launch_it():
@@ -95,7 +102,7 @@ def test_every_recipe_is_valid_and_names_what_the_graph_depends_on(recipe):
     for stage in STAGES.values():
         for name in (entry for entry in stage.get("params", []) if isinstance(entry, str)):
             place = values
-            for key in name.replace("${item.student}", next(iter(values["students"]))).split("."):
+            for key in name.replace("${key}", next(iter(values["students"]))).split("."):
                 assert key in place, f"{recipe.name} lacks {name}, without which DVC refuses the stage"
                 place = place[key]
 

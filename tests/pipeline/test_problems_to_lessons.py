@@ -167,7 +167,7 @@ def test_traces_of_a_file_take_the_same_way(teacher: Path, script: Path, problem
     values["sample"] |= {"source": "file", "file": "texts.jsonl"}
     long, _, _, lessons = lessons_from(Params.model_validate(values), problems)
     assert len(long) == len(texts)
-    assert {row.role for row in lessons["mix"]} == set(Role)
+    assert {row.role for row in lessons["mix"]} == {Role.POSITIVE, Role.DROPPED}
 
 
 def run_main(stage: str, capsys: pytest.CaptureFixture[str]) -> str:

@@ -22,14 +22,14 @@ def run(**changes):
 
 
 def test_a_stage_leaves_its_statistics_under_its_name_in_the_graph(monkeypatch):
-    monkeypatch.setenv("DVC_STAGE", "distill@long-0")
+    monkeypatch.setenv("DVC_STAGE", "distill@long")
 
     def body(statistics: Statistics) -> None:
         statistics.rows_in, statistics.made_tokens = 3, 50
         statistics.dropped["over-length"] += 2
 
     run_stage("distill", body)
-    kept = last("distill@long-0")
+    kept = last("distill@long")
     assert (kept.stage, kept.rows_in, kept.made_tokens, kept.dropped) == ("distill", 3, 50, {"over-length": 2})
     assert all_runs() == [kept]
 
@@ -47,14 +47,14 @@ def test_a_failed_stage_leaves_no_statistics_and_no_traceback(capsys):
 
 def test_the_table_shows_every_stage_its_rate_and_its_drops():
     record(run(dropped={"wrong": 1, "truncated": 2}))
-    record(run(stage="distill", instance="distill@long-0", seconds=100.0, made_tokens=0))
-    lines = table({"sample": {}, "distill": {"matrix": {}}, "report": {}}, load()).splitlines()
+    record(run(stage="distill", instance="distill@long", seconds=100.0, made_tokens=0))
+    lines = table({"sample": {}, "distill": {"foreach": "${students}"}, "report": {}}, load()).splitlines()
     assert "800" in lines[2] and "200" in lines[2] and lines[2].endswith("truncated 2, wrong 1")
-    assert [line.split()[0] for line in lines[3:-2]] == [f"distill@{s}-0" for s in load().students]
+    assert [line.split()[0] for line in lines[3:-2]] == [f"distill@{s}" for s in load().students]
     assert "not yet" in lines[-2] and "104 s" in lines[-1]
 
 
-def test_only_a_matrix_has_instances():
+def test_only_what_runs_for_each_student_has_instances():
     assert instances("report", {}, load()) == ["report"]
 
 

@@ -9,10 +9,10 @@ import yaml
 from data.records import Lesson, Role
 from data.tables import write_table
 from pipeline.commands import train_ahead
-from pipeline.commands.train_ahead import Place, stale
+from pipeline.commands.train_ahead import stale
 from pipeline.distill import _body
 from pipeline.support import paths
-from pipeline.support.params import load
+from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, run_stage
 
 ROOT = Path(__file__).parents[2]
@@ -20,8 +20,14 @@ TRAINING = {"epochs": 1, "batch_rows": 4, "micro_batch_rows": 4, "max_length": 6
 
 
 def test_only_changed_trainings_are_taken() -> None:
-    status = {"code": ["always changed"], "distill@long-0": [{}], "dvc.yaml:distill@post_think-12": [{}], "report": [{}]}
-    assert stale(status) == [Place("long", 0), Place("post_think", 12)]
+    students = {name: {"from": start, "lessons": {"teacher": 1}} for name, start in (("long", "base"), ("next", "long"), ("other", "base"))}
+    params = Params.model_validate({**load().model_dump(by_alias=True), "students": students})
+    assert stale({"code": ["always changed"], "distill@long": [{}], "dvc.yaml:distill@other": [{}], "report": [{}]}, params) == [
+        "long",
+        "other",
+    ]
+    assert stale({"distill@long": [{}], "distill@next": [{}]}, params) == ["long"], "what starts from one of these waits for it"
+    assert stale({"distill@next": [{}]}, params) == ["next"]
 
 
 def test_a_model_that_was_trained_ahead_is_published_with_what_it_cost(
@@ -31,6 +37,7 @@ def test_a_model_that_was_trained_ahead_is_published_with_what_it_cost(
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     values = load().model_dump(mode="json", by_alias=True)
     values["distill"] = {"base": {"path": str(tiny_base)}, "training": TRAINING}
+    values["seeds"] = [1]
     monkeypatch.chdir(tmp_path)
     Path("params.yaml").write_text(yaml.safe_dump(values))
     rows = (
@@ -38,15 +45,16 @@ def test_a_model_that_was_trained_ahead_is_published_with_what_it_cost(
         for n in range(4)
     )
     write_table(paths.lessons_of("long"), rows)
-    monkeypatch.setattr(train_ahead, "_status", lambda: {"distill@long-1": [{}], "evaluate": [{}]})
+    monkeypatch.setattr(train_ahead, "_status", lambda: {"distill@long": [{}], "evaluate": [{}]})
     train_ahead._main(jobs=2)
     assert not paths.model_of("long", 1).exists()
 
     statistics = Statistics("distill")
     monkeypatch.setattr("students.sft.train", lambda _: pytest.fail("trained a second time"))
-    run_stage("distill", lambda _: _body(statistics, load(), "long", 1))
+    run_stage("distill", lambda _: _body(statistics, load(), "long"))
     assert (paths.model_of("long", 1) / "model.safetensors").is_file()
     assert statistics.made_tokens > 4 * 3 and statistics.seconds_before > 0
+    assert train_ahead.waiting(load(), ["long"]) == []
 
 
 def test_seconds_of_work_done_ahead_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

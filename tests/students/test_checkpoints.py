@@ -3,7 +3,8 @@ import json
 import pytest
 
 from students.checkpoints import folder_hash, last_complete, mark_complete, publish, remove_incomplete, training_id
-from students.settings import Training
+from students.job import Job
+from students.settings import Redi, Training, Unlikelihood
 
 
 @pytest.fixture
@@ -13,7 +14,11 @@ def inputs(tmp_path):
     for name in ("model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"):
         (base / name).write_text(name)
     lessons.write_text("{}\n")
-    return {"base": base, "lessons": lessons, "training": Training(), "seed": 0, "instruction": None}
+    return {"base": base, "base_name": "b", "lessons": lessons, "work": tmp_path, "training": Training(), "seed": 0}
+
+
+def training(**inputs):
+    return training_id(Job(**inputs))
 
 
 def test_equal_inputs_have_equal_hashes_wherever_they_lie(inputs, tmp_path):
@@ -22,27 +27,41 @@ def test_equal_inputs_have_equal_hashes_wherever_they_lie(inputs, tmp_path):
     for file in inputs["base"].iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     (copy / "README.md").write_text("a card")
-    assert training_id(**inputs) == training_id(**{**inputs, "base": copy})
+    assert training(**inputs) == training(**{**inputs, "base": copy})
+
+
+def test_an_adapter_to_go_on_with_counts(inputs, tmp_path):
+    adapter = tmp_path / "adapter"
+    adapter.mkdir()
+    (adapter / "adapter_model.safetensors").write_text("x")
+    with_adapter = training(**inputs, start=adapter)
+    assert with_adapter != training(**inputs)
+    (adapter / "adapter_model.safetensors").write_text("y")
+    assert training(**inputs, start=adapter) != with_adapter
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json", "chat_template.jinja"])
 def test_another_start_is_another_training(inputs, name):
-    before = training_id(**inputs)
+    before = training(**inputs)
     (inputs["base"] / name).write_text("changed")
-    assert training_id(**inputs) != before
+    assert training(**inputs) != before
 
 
 def test_other_lessons_settings_seed_or_prompt_are_another_training(inputs):
-    before = training_id(**inputs)
+    before = training(**inputs)
     others = [
         {"training": Training(learning_rate=2e-3)},
         {"training": Training(precision="fp32")},
         {"seed": 1},
         {"instruction": "Be brief."},
+        {"objective": Redi(kind="redi")},
+        {"objective": Redi(kind="redi", alpha=0.5)},
+        {"objective": Unlikelihood(kind="unlikelihood")},
     ]
-    assert all(training_id(**{**inputs, **other}) != before for other in others)
+    assert all(training(**{**inputs, **other}) != before for other in others)
+    assert training_id(Job(**inputs), code="other") != before
     inputs["lessons"].write_text('{"a": 1}\n')
-    assert training_id(**inputs) != before
+    assert training(**inputs) != before
 
 
 def test_a_file_in_a_subfolder_counts(inputs):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from students.objectives import sft_loss, supervised_tokens
+from students.objectives import LEAST_DOUBT, likelihood, redi_loss, sft_loss, supervised_tokens, unlikelihood_loss
 from students.rows import IGNORED
 
 VOCABULARY = 11
@@ -81,3 +81,107 @@ def test_gradient_equals_finite_differences():
         down[place] -= step
         numeric = (slow_loss(up, labels_BT) - slow_loss(down, labels_BT)) / (2 * step)
         assert leaf.grad[place].item() == pytest.approx(numeric, abs=1e-5)
+
+
+def slow_rows(logits_BTV, labels_BT):
+    """The log-probabilities of every row's supervised tokens, token by token."""
+    rows = []
+    for logits_TV, labels_T in zip(logits_BTV.tolist(), labels_BT.tolist(), strict=True):
+        found = []
+        for position in range(1, len(labels_T)):
+            if labels_T[position] != IGNORED:
+                scores = logits_TV[position - 1]
+                found.append(scores[labels_T[position]] - math.log(sum(math.exp(score) for score in scores)))
+        rows.append(found)
+    return rows
+
+
+def slow_unlikelihood(rows, wrong, weight):
+    total = sum(-logp for row, bad in zip(rows, wrong, strict=True) if not bad for logp in row)
+    total += sum(
+        -weight * math.log(max(1 - math.exp(logp), LEAST_DOUBT)) for row, bad in zip(rows, wrong, strict=True) if bad for logp in row
+    )
+    return total / max(1, sum(map(len, rows)))
+
+
+def slow_redi(rows, wrong, alpha):
+    means = [sum(row) / len(row) if row else 0.0 for row in rows]
+    total = sum(alpha * mean if bad else -mean for mean, bad in zip(means, wrong, strict=True))
+    return total / max(1, sum(not bad for bad in wrong))
+
+
+ROWS = st.lists(st.booleans(), min_size=1, max_size=5)
+
+
+@settings(max_examples=50, deadline=None)
+@given(ROWS, st.integers(2, 9), st.integers(0, 10_000), st.sampled_from([0.0, 0.3, 1.0]), st.floats(0, 2))
+def test_losses_with_wrong_rows_equal_the_slow_loops(wrong, length, seed, share, weight):
+    logits_BTV, labels_BT = example(len(wrong), length, seed, share)
+    found, rows, wrong_B = likelihood(logits_BTV, labels_BT), slow_rows(logits_BTV, labels_BT), torch.tensor(wrong)
+    assert unlikelihood_loss(found, wrong_B, weight=weight).item() == pytest.approx(
+        slow_unlikelihood(rows, wrong, weight), rel=1e-4, abs=1e-6
+    )
+    assert redi_loss(found, wrong_B, alpha=weight).item() == pytest.approx(slow_redi(rows, wrong, weight), rel=1e-4, abs=1e-6)
+
+
+@settings(max_examples=30, deadline=None)
+@given(ROWS, st.integers(0, 10_000), st.integers(1, 5), st.integers(0, 7))
+def test_losses_with_wrong_rows_do_not_depend_on_padding_or_on_how_rows_are_divided(wrong, seed, cut, padding):
+    logits_BTV, labels_BT = example(len(wrong), 8, seed)
+    wrong_B, tokens, pairs = torch.tensor(wrong), supervised_tokens(labels_BT), max(1, wrong.count(False))
+    padded = likelihood(
+        torch.nn.functional.pad(logits_BTV, (0, 0, 0, padding)), torch.nn.functional.pad(labels_BT, (0, padding), value=IGNORED)
+    )
+    whole = likelihood(logits_BTV, labels_BT)
+    for loss in (lambda f, w: unlikelihood_loss(f, w, weight=0.3, tokens=tokens), lambda f, w: redi_loss(f, w, alpha=0.8, pairs=pairs)):
+        assert loss(padded, wrong_B).item() == pytest.approx(loss(whole, wrong_B).item(), rel=1e-5, abs=1e-7)
+        parts = [loss(likelihood(logits_BTV[i : i + cut], labels_BT[i : i + cut]), wrong_B[i : i + cut]) for i in range(0, len(wrong), cut)]
+        assert sum(parts).item() == pytest.approx(loss(whole, wrong_B).item(), rel=1e-5, abs=1e-7)
+
+
+def test_without_wrong_rows_unlikelihood_is_sft_and_redi_is_sft_by_the_row():
+    logits_BTV, labels_BT = example(4, 9, 3)
+    found, right_B = likelihood(logits_BTV, labels_BT), torch.zeros(4, dtype=torch.bool)
+    assert unlikelihood_loss(found, right_B, weight=0.5).item() == pytest.approx(sft_loss(logits_BTV, labels_BT).item(), rel=1e-6)
+    by_row = sum(sft_loss(logits_BTV[i : i + 1], labels_BT[i : i + 1]) for i in range(4)) / 4
+    assert redi_loss(found, right_B, alpha=0.8).item() == pytest.approx(by_row.item(), rel=1e-6)
+
+
+def test_redi_without_alpha_is_sft_of_the_right_sides_by_the_row():
+    logits_BTV, labels_BT = example(4, 9, 5)
+    wrong_B = torch.tensor([False, True, False, True])
+    found = likelihood(logits_BTV, labels_BT)
+    by_row = sum(sft_loss(logits_BTV[i : i + 1], labels_BT[i : i + 1]) for i in (0, 2)) / 2
+    assert redi_loss(found, wrong_B, alpha=0.0).item() == pytest.approx(by_row.item(), rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", [lambda f, w: unlikelihood_loss(f, w, weight=0.3), lambda f, w: redi_loss(f, w, alpha=0.8)])
+def test_gradients_are_those_of_finite_differences_and_push_wrong_tokens_down(loss):
+    logits_BTV, labels_BT = example(2, 5, 11)
+    wrong_B = torch.tensor([False, True])
+    logits_BTV.requires_grad_()
+    loss(likelihood(logits_BTV, labels_BT), wrong_B).backward()
+    step, gradient = 1e-3, logits_BTV.grad
+    for index in ((0, 1, 2), (1, 2, 3), (1, 0, 0)):
+        moved = [logits_BTV.detach().clone() for _ in range(2)]
+        moved[0][index] += step
+        moved[1][index] -= step
+        high, low = (loss(likelihood(each, labels_BT), wrong_B) for each in moved)
+        assert gradient[index].item() == pytest.approx(((high - low) / (2 * step)).item(), abs=2e-3)
+    position = next(t for t in range(1, 5) if labels_BT[1, t] != IGNORED)
+    assert gradient[1, position - 1, labels_BT[1, position]] > 0, "a step against the gradient makes the wrong token less likely"
+
+
+def test_a_sure_wrong_token_has_a_finite_loss():
+    logits_BTV = torch.zeros(1, 2, VOCABULARY)
+    logits_BTV[0, 0, 3] = 1e4
+    found = likelihood(logits_BTV, torch.tensor([[IGNORED, 3]]))
+    assert unlikelihood_loss(found, torch.tensor([True]), weight=1.0).item() == pytest.approx(-math.log(LEAST_DOUBT))
+
+
+def test_rows_without_supervised_tokens_have_no_gradient():
+    logits_BTV = example(2, 8, 0)[0].requires_grad_()
+    found = likelihood(logits_BTV, torch.full((2, 8), IGNORED))
+    loss = redi_loss(found, torch.tensor([False, True]), alpha=0.8) + unlikelihood_loss(found, torch.tensor([False, True]), weight=1.0)
+    loss.backward()
+    assert loss.item() == 0 and not logits_BTV.grad.any()

@@ -6,9 +6,10 @@ from hypothesis import settings as settings_of
 from hypothesis import strategies as st
 
 from data.chat import completion_ids, prompt_ids
-from data.errors import StageError
+from data.errors import ParamsError, PreflightError, StageError
 from data.records import Role
-from students.rows import IGNORED, OVERLONG, encode, steps_of, supervised, training_order
+from students.preflight import check_labels
+from students.rows import IGNORED, OVERLONG, encode, layout, steps_of, supervised, training_order
 from students.settings import Training
 
 
@@ -27,9 +28,44 @@ def test_the_prompt_is_masked_and_the_completion_with_its_end_is_learnt(tokenize
     assert not dropped
 
 
-def test_only_positive_lessons_become_rows(tokenizer, make_lesson):
-    encoded = encode([make_lesson(1), make_lesson(2, role=Role.DROPPED)], tokenizer, settings())
-    assert [row.trace_id for row in encoded.rows] == ["t1"]
+def test_dropped_lessons_become_no_rows_and_wrong_ones_are_known(tokenizer, make_lesson):
+    lessons = [make_lesson(n, role=role) for n, role in enumerate(Role)]
+    rows = encode(lessons, tokenizer, settings()).rows
+    assert [(row.trace_id, row.wrong) for row in rows] == [("t0", False), ("t1", True), ("t2", False), ("t3", True)]
+
+
+def test_a_text_that_was_cut_teaches_no_end(tokenizer, make_lesson):
+    (row,), _ = encode([make_lesson(3, role=Role.NEGATIVE).model_copy(update={"ends": False})], tokenizer, settings())
+    assert tokenizer.eos_token_id not in supervised(row)
+    check_labels(row, tokenizer)
+    with pytest.raises(PreflightError, match="must not teach the end token"):
+        check_labels(row._replace(labels=[*row.labels, tokenizer.eos_token_id]), tokenizer)
+
+
+def paired(make_lesson, pairs):
+    roles = (Role.CHOSEN, Role.REJECTED)
+    return [
+        make_lesson(2 * n + side, role=roles[side]).model_copy(update={"problem_id": "p", "pair": n})
+        for n in range(pairs)
+        for side in range(2)
+    ]
+
+
+def test_both_sides_of_a_pair_share_a_batch(tokenizer, make_lesson):
+    rows = encode(paired(make_lesson, 9), tokenizer, settings()).rows
+    order = layout(rows, settings(epochs=2), seed=0)
+    assert len(order) == 2 * 18 // 4 * 4
+    assert all(rows[order[k]].pair == rows[order[k + 1]].pair and rows[order[k + 1]].wrong for k in range(0, len(order), 2))
+    with pytest.raises(ParamsError, match="batch_rows: 3 divides pairs"):
+        layout(rows, settings(batch_rows=3, micro_batch_rows=3), seed=0)
+
+
+def test_a_pair_with_one_side_too_long_is_dropped_whole(tokenizer, make_lesson):
+    lessons = paired(make_lesson, 9)
+    lessons[4] = lessons[4].model_copy(update={"completion": "<think>" + "5 + 5 = 10. " * 60 + "</think>10"})
+    encoded = encode(lessons, tokenizer, settings(max_length=128, max_overlong=0.2))
+    assert encoded.dropped == Counter({OVERLONG: 2})
+    assert ("p", 2) not in {row.pair for row in encoded.rows} and len(encoded.rows) == 16
 
 
 def test_long_rows_are_dropped_and_counted_and_the_others_are_whole(tokenizer, make_lesson):
@@ -51,7 +87,7 @@ def test_even_a_bound_of_all_rows_leaves_something_to_train(tokenizer, make_less
         encode([make_lesson(1)], tokenizer, settings(max_length=16, max_overlong=1.0))
 
 
-def test_no_positive_lesson_is_an_error(tokenizer, make_lesson):
+def test_nothing_but_dropped_lessons_is_an_error(tokenizer, make_lesson):
     with pytest.raises(StageError, match="nothing to train"):
         encode([make_lesson(1, role=Role.DROPPED)], tokenizer, settings())
 

@@ -10,13 +10,15 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.chat import tokenizer_hash
 from data.errors import ParamsError, PreflightError
-from data.records import Lesson
-from data.tables import read_all
+from data.records import Lesson, Role
+from data.tables import read_all, write_table
 from students import sft, trainer
+from students.job import Trained
 from students.launch import train
 from students.models import Devices, precision_of
-from students.objectives import sft_loss
-from students.rows import encode, training_order
+from students.objectives import likelihood, redi_loss, sft_loss, unlikelihood_loss
+from students.rows import encode, layout
+from students.settings import Redi, Unlikelihood
 
 CPU = Devices(0, False)
 
@@ -80,7 +82,7 @@ def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divi
         train(job)
     whole, *divided = map(curve, jobs)
     rows = rows_of(jobs[0], tokenizer)
-    first = [rows[i] for i in training_order([len(row.input_ids) for row in rows], jobs[0].training, seed=0)[:8]]
+    first = [rows[i] for i in layout(rows, jobs[0].training, seed=0)[:8]]
     assert len({len(row.input_ids) for row in first}) > 1
     batch = built(make_job("probe"), tokenizer).data_collator([{"input_ids": row.input_ids, "labels": row.labels} for row in first])
     with torch.no_grad():
@@ -92,13 +94,64 @@ def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divi
         assert same(weights(job), weights(jobs[0]), 1e-4)
 
 
+REDI, UNLIKELIHOOD = Redi(kind="redi"), Unlikelihood(kind="unlikelihood", weight=0.5)
+LOSSES = {
+    "redi": (REDI, lambda found, wrong_B: redi_loss(found, wrong_B, alpha=REDI.alpha)),
+    "unlikelihood": (UNLIKELIHOOD, lambda found, wrong_B: unlikelihood_loss(found, wrong_B, weight=UNLIKELIHOOD.weight)),
+}
+
+
+def contrasted(job, make_lesson, rows=16):
+    """The job with every second lesson wrong, as a pair's worse side where the objective wants pairs."""
+    paired = isinstance(job.objective, Redi)
+    roles = (Role.CHOSEN, Role.REJECTED) if paired else (Role.POSITIVE, Role.NEGATIVE)
+    lessons = [
+        make_lesson(n, role=roles[n % 2]).model_copy(update={"pair": n // 2 if paired else None, "problem_id": "p"}) for n in range(rows)
+    ]
+    write_table(job.lessons, lessons)
+    return job
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(make_job, make_lesson, tokenizer, name):
+    objective, loss = LOSSES[name]
+    jobs = [
+        make_job(f"micro-{micro}", micro_batch_rows=micro, epochs=1, save_every_steps=1).model_copy(update={"objective": objective})
+        for micro in (8, 1)
+    ]
+    for job in jobs:
+        train(contrasted(job, make_lesson))
+    whole, divided = map(curve, jobs)
+    assert [p["loss"] for p in divided] == pytest.approx([p["loss"] for p in whole], rel=1e-4)
+    assert same(weights(jobs[0]), weights(jobs[1]), 1e-4)
+
+    rows = rows_of(jobs[0], tokenizer)
+    first = [rows[i] for i in layout(rows, jobs[0].training, seed=0)[:8]]
+    batch = built(jobs[0], tokenizer).data_collator([{"input_ids": r.input_ids, "labels": r.labels, "wrong": r.wrong} for r in first])
+    assert batch["wrong"].tolist() == [row.wrong for row in first]
+    model = AutoModelForCausalLM.from_pretrained(jobs[0].base)
+    with torch.no_grad():
+        found = likelihood(model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits, batch["labels"])
+    assert whole[0]["loss"] == pytest.approx(loss(found, batch["wrong"]).item(), rel=1e-4)
+
+
+def test_redi_widens_the_margin_between_right_and_wrong_rows(make_job, make_lesson):
+    job = make_job(epochs=12, schedule="constant", learning_rate=3e-3, save_every_steps=100).model_copy(update={"objective": REDI})
+    train(contrasted(job, make_lesson))
+    points = curve(job)
+    assert points[-1]["logp_right"] - points[-1]["logp_wrong"] > points[0]["logp_right"] - points[0]["logp_wrong"] + 0.1
+
+
 def test_equal_trainings_write_equal_files_and_another_seed_does_not(make_job):
     jobs = [make_job("one"), make_job("two"), make_job("three", seed=1)]
     for job in jobs:
         train(job)
-    files = [{file.name: file.read_bytes() for file in job.model.iterdir()} for job in jobs]
+    files = [{file.name: file.read_bytes() for file in job.model.iterdir() if file.name != "training.json"} for job in jobs]
     assert files[0] == files[1]
     assert files[0]["model.safetensors"] != files[2]["model.safetensors"]
+    said = [Trained.read(job.model) for job in jobs]
+    assert [trained.training_id for trained in said] == ["one", "two", "three"], "the name of the work folder"
+    assert said[0].model_copy(update={"training_id": "two"}) == said[1]
 
 
 def test_a_killed_training_goes_on_to_the_same_adapter_and_curve(make_job, monkeypatch):

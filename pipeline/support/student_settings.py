@@ -1,0 +1,73 @@
+"""The settings of one student: where it starts, and what it learns from."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+from pydantic import Field, model_validator
+
+from data.lessons import Plan
+from data.negatives import Negatives
+from data.pairs import PairRule
+from data.records import Section
+from students.settings import Objective, Redi, Sft
+
+BASE = "base"
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+
+
+class Student(Section):
+    """One student: where it starts and what it is taught."""
+
+    start: Name = Field(alias="from")
+    """`base`, or a student whose trained weights of the same seed are where this one starts."""
+    lessons: dict[Name, Annotated[float, Field(gt=0)]] = {}
+    """Writer of traces (`teacher` or a compressor) → share of the rows."""
+    tags: dict[Name, str] = {}
+    """Writer → what stands behind the question in its lessons, so that one student learns several ways of writing."""
+    negatives: Negatives | None = None
+    """Wrong traces beside them."""
+    pairs: PairRule | None = None
+    """Pairs of traces, the better one first."""
+    ask: str | None = None
+    """The tag that it is evaluated and served with."""
+    train: dict[str, Any] = {}
+    """Settings of `distill.training` that differ for this student."""
+    objective: Objective = Sft()
+    """What its lessons do to it."""
+
+    @property
+    def plan(self) -> Plan:
+        """What it is taught."""
+        return Plan(self.lessons, self.tags, self.negatives, self.pairs)
+
+    @property
+    def asked_by(self) -> set[str | None]:
+        """The tags that stand behind questions in its lessons; None where a question stands alone."""
+        return {self.tags.get(writer) for writer in self.lessons} | ({self.negatives.tag} if self.negatives else set())
+
+    @model_validator(mode="after")
+    def _lessons_fit_the_objective(self) -> Self:
+        given = {name for name in ("lessons", "negatives", "pairs") if getattr(self, name)}
+        objective = self.objective
+        allowed = [{"pairs"}] if isinstance(objective, Redi) else [{"lessons", "negatives"}]
+        if isinstance(objective, Sft):
+            allowed += [{"lessons"}, {"negatives"}]
+        if given not in allowed:
+            wanted = " or ".join(f"`{'` and `'.join(sorted(names))}`" for names in allowed)
+            raise ValueError(f"objective {objective.kind} learns from {wanted}; found {sorted(given) or 'none of them'}")
+        if isinstance(objective, Sft) and self.negatives and self.negatives.tag is None and not objective.imitate:
+            raise ValueError(
+                "negatives: objective sft learns them like right traces; give `negatives.tag`, another objective, or "
+                "`objective: {kind: sft, imitate: true}` if that is what you want"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _tags_are_learnt(self) -> Self:
+        if unknown := set(self.tags) - set(self.lessons):
+            raise ValueError(f"tags: {sorted(unknown)} write no lessons of this student; allowed: {sorted(self.lessons)}")
+        learnt = self.asked_by or {None}
+        if self.ask not in learnt:
+            raise ValueError(f"ask: {self.ask!r} is in no lesson; allowed: {sorted(map(str, learnt))}")
+        return self

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from data.errors import ParamsError, PreflightError
-from students.settings import Training
+from students.settings import Dpo, Objective, Training
 
 if TYPE_CHECKING:
     import torch
@@ -60,7 +60,7 @@ def dtype_of(precision: Precision) -> torch.dtype:
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision.name]
 
 
-def check_capabilities(training: Training, found: Devices) -> None:
+def check_capabilities(training: Training, found: Devices, objective: Objective | None = None) -> None:
     """Refuse settings that do not go together or not with this machine, before anything is loaded; raises ParamsError."""
     launch, rows = training.launch, training.micro_batch_rows * training.launch.processes
     refusals = [
@@ -74,6 +74,8 @@ def check_capabilities(training: Training, found: Devices) -> None:
          "precision: bf16 is not computed by this GPU; use auto, fp16 or fp32"),
         (0 < found.gpus < launch.processes,
          f"launch.processes: {launch.processes} is more than the {found.gpus} GPU(s) seen; allowed: 1 to {found.gpus}"),
+        (isinstance(objective, Dpo) and launch.strategy == "zero3",
+         "objective dpo does not go with launch.strategy: zero3: its reference is computed before weights are gathered; use zero2"),
         (training.batch_rows % rows != 0,
          f"batch_rows: {training.batch_rows} is no multiple of micro_batch_rows × processes = {rows}; change one of them"),
     ]  # fmt: skip

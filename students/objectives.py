@@ -73,6 +73,30 @@ def redi_loss(found: Likelihood, wrong_B: torch.Tensor, *, alpha: float, pairs: 
     return -total / max(1, int((~wrong_B).sum()) if pairs is None else pairs)
 
 
+def dpo_loss(found: Likelihood, reference_B: torch.Tensor, *, beta: float, pairs: float | None = None) -> torch.Tensor:
+    """-log σ(β · (log π/π₀(better) - log π/π₀(worse))), mean over pairs (arXiv 2305.18290, equation 7).
+
+    Rows are pairs, the better side first. `reference_B` has the log-probability of every row where the training starts, in nats.
+    """
+    gains_B = found.logp_BS.sum(-1) - reference_B
+    return _mean_over_pairs(F.logsigmoid(beta * (gains_B[0::2] - gains_B[1::2])), pairs)
+
+
+def simpo_loss(found: Likelihood, *, beta: float, gamma: float, pairs: float | None = None) -> torch.Tensor:
+    """-log σ(β · (mean log π(better) - mean log π(worse)) - γ), mean over pairs (arXiv 2405.14734, equation 6); rows as in `dpo_loss`."""
+    means_B = found.means()
+    return _mean_over_pairs(F.logsigmoid(beta * (means_B[0::2] - means_B[1::2]) - gamma), pairs)
+
+
+def better_side_loss(found: Likelihood, *, pairs: float | None = None) -> torch.Tensor:
+    """-log π(better)/|better|, mean over pairs; rows as in `dpo_loss`."""
+    return _mean_over_pairs(found.means()[0::2], pairs)
+
+
+def _mean_over_pairs(values_P: torch.Tensor, pairs: float | None) -> torch.Tensor:
+    return -values_P.sum() / max(1, len(values_P) if pairs is None else pairs)
+
+
 def supervised_tokens(labels_BT: torch.Tensor) -> int:
     """How many tokens are learnt; the first position is never predicted."""
     return int((labels_BT[:, 1:] != IGNORED).sum())

@@ -35,8 +35,31 @@ class Redi(Section):
     """Weight of the wrong side (α of arXiv 2505.24850). 1 is symmetric and known to collapse."""
 
 
-Objective = Annotated[Sft | Unlikelihood | Redi, Field(discriminator="kind")]
+class Dpo(Section):
+    """The better side of a pair above the worse one, as measured against where the student starts (`dpo_loss`)."""
+
+    kind: Literal["dpo"]
+    beta: float = Field(0.1, gt=0, le=10)
+    """arXiv 2305.18290."""
+    sft: float = Field(0.0, ge=0, le=10)
+    """Weight of the better side's own loss, by the row: without it both sides may fall."""
+
+
+class SimPo(Section):
+    """The better side of a pair above the worse one by a margin, each by its mean over tokens, without a reference (`simpo_loss`)."""
+
+    kind: Literal["simpo"]
+    beta: float = Field(2.0, gt=0, le=20)
+    gamma: float = Field(1.0, ge=0, le=20)
+    """The margin (arXiv 2405.14734: β 2 to 2.5, γ 0.3 to 1.6)."""
+    sft: float = Field(0.0, ge=0, le=10)
+    """Weight of the better side's own loss, by the row."""
+
+
+Objective = Annotated[Sft | Unlikelihood | Redi | Dpo | SimPo, Field(discriminator="kind")]
 """What a student's rows do to it."""
+OfPairs = Redi | Dpo | SimPo
+"""Objectives whose rows are pairs."""
 
 
 class Launch(Section):

@@ -9,10 +9,10 @@ from __future__ import annotations
 import csv
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from data.errors import PreflightError, StageError
 from data.records import Lesson
@@ -32,8 +32,9 @@ from students.models import (
     with_adapter,
 )
 from students.preflight import check_collator, check_fits, preflight
+from students.reference import row_logprobs
 from students.rows import Encoded, Row, encode, layout, steps_of, supervised
-from students.settings import Objective, Sft
+from students.settings import Dpo, Objective, Sft
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -50,7 +51,7 @@ SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_
 def train(job: Job) -> Trained:
     """Train as described and write the model, its tokenizer and the loss curve to `job.model`; goes on from a complete checkpoint."""
     found = devices()
-    check_capabilities(job.training, found)
+    check_capabilities(job.training, found, job.objective)
     _one_bar_only()
     precision = precision_of(job.training.precision, found)
     tokenizer = load_tokenizer(job.base)
@@ -87,14 +88,17 @@ def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, p
     )
     _adapter_in_fp32(trainer, job)
     check_collator(trainer.data_collator, rows, tokenizer)
+    if isinstance(job.objective, Dpo):
+        reference = row_logprobs(trainer.model, rows, trainer.data_collator, batch_rows=job.training.micro_batch_rows)
+        trainer.train_dataset = _dataset(rows, order, reference)
     return trainer
 
 
 def _trainer_class(objective: Objective) -> Callable[..., SFTTrainer]:
     """TRL's own loss where it is the objective, else ours."""
-    from students.trainer import QuietTrainer, SignedTrainer
+    from students.trainer import ContrastTrainer, QuietTrainer
 
-    return QuietTrainer if isinstance(objective, Sft) else partial(SignedTrainer, objective=objective)
+    return QuietTrainer if isinstance(objective, Sft) else partial(ContrastTrainer, objective=objective)
 
 
 def arguments_of(job: Job, rows: int, precision: Precision) -> SFTConfig:
@@ -135,10 +139,12 @@ def arguments_of(job: Job, rows: int, precision: Precision) -> SFTConfig:
     )
 
 
-def _dataset(rows: list[Row], order: list[int]) -> Dataset:
+def _dataset(rows: list[Row], order: list[int], reference: Sequence[float] | None = None) -> Dataset:
+    """The rows in the order of training; `reference` has the log-probability of each where the training starts."""
     from datasets import Dataset
 
-    columns = {"input_ids": [row.input_ids for row in rows], "labels": [row.labels for row in rows], "wrong": [row.wrong for row in rows]}
+    columns: dict[str, list[Any]] = {name: [getattr(row, name) for row in rows] for name in ("input_ids", "labels", "wrong")}
+    columns["reference"] = list(reference or [0.0] * len(rows))
     return Dataset.from_dict(columns).select(order)
 
 

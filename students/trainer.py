@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from tqdm import tqdm
@@ -15,8 +15,10 @@ from transformers import PrinterCallback, ProgressCallback, TrainerCallback, Tra
 from trl.trainer.sft_trainer import SFTTrainer
 
 from students.checkpoints import PREFIX, mark_complete
-from students.objectives import likelihood, redi_loss, unlikelihood_loss
-from students.settings import Redi, Unlikelihood
+from students.objectives import Likelihood, better_side_loss, dpo_loss, likelihood, redi_loss, simpo_loss, unlikelihood_loss
+from students.settings import Dpo, Redi, SimPo, Unlikelihood
+
+Contrast = Unlikelihood | Redi | Dpo | SimPo
 
 
 class QuietTrainer(SFTTrainer):
@@ -37,52 +39,72 @@ class QuietTrainer(SFTTrainer):
         """The handoff writes the card, with numbers."""
 
 
-class WithSigns:
-    """A collator that lets through which rows of a batch are wrong."""
+class WithSides:
+    """A collator that lets through which rows of a batch are wrong, and how likely they were where the training starts."""
 
     def __init__(self, collate: Callable[[list[dict[str, Any]]], dict[str, Any]]) -> None:
         self.collate = collate
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """The batch, with `wrong` of shape (rows,) where the examples say it."""
-        batch = self.collate([{name: value for name, value in example.items() if name != "wrong"} for example in examples])
-        return {**batch, "wrong": torch.tensor([bool(example.get("wrong")) for example in examples])}
+        """The batch, with `wrong` and `reference` of shape (rows,)."""
+        batch = self.collate([{name: example[name] for name in ("input_ids", "labels")} for example in examples])
+        wrong = torch.tensor([bool(example.get("wrong")) for example in examples])
+        return {**batch, "wrong": wrong, "reference": torch.tensor([float(example.get("reference", 0.0)) for example in examples])}
 
 
-class SignedTrainer(QuietTrainer):
-    """Objectives that push wrong rows down while they pull right ones up."""
+class ContrastTrainer(QuietTrainer):
+    """Objectives that pull right or better rows up and push wrong or worse ones down."""
 
-    def __init__(self, *, objective: Unlikelihood | Redi, **arguments: Any) -> None:
+    def __init__(self, *, objective: Contrast, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.objective = objective
-        self.data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] = WithSigns(self.data_collator)
+        self.data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] = WithSides(self.data_collator)
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()  # type: ignore[no-untyped-call] # TRL writes no types here
-        if "wrong" not in self._signature_columns:
-            self._signature_columns.append("wrong")
+        self._signature_columns += [name for name in ("wrong", "reference") if name not in self._signature_columns]
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return this process's part of the global batch's loss; `num_items_in_batch` counts the supervised tokens of all processes."""
-        wrong_B, labels_BT = inputs["wrong"], inputs["labels"]
         logits_BTV = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
-        found = likelihood(logits_BTV, labels_BT)
+        found, wrong_B = likelihood(logits_BTV, inputs["labels"]), inputs["wrong"]
         means_B = found.means()
         self._note("logp_right", means_B[~wrong_B])
         self._note("logp_wrong", means_B[wrong_B])
         processes = self.accelerator.num_processes  # gradients are averaged over them
-        if isinstance(self.objective, Redi):
-            rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * processes
-            return processes * redi_loss(found, wrong_B, alpha=self.objective.alpha, pairs=rows / 2)
-        tokens = None if num_items_in_batch is None else int(num_items_in_batch)
-        return processes * unlikelihood_loss(found, wrong_B, weight=self.objective.weight, tokens=tokens)
+        rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * processes
+        whole = Whole(rows=rows, tokens=None if num_items_in_batch is None else int(num_items_in_batch))
+        return processes * contrast_loss(self.objective, found, wrong_B, inputs["reference"], whole)
 
     def _note(self, name: str, values: torch.Tensor) -> None:
         """Show a mean in the curve of the training."""
         if len(values):
             self._metrics["train"][name].append(float(values.detach().mean()))
+
+
+class Whole(NamedTuple):
+    """The global batch that a loss is a mean over."""
+
+    rows: int
+    tokens: int | None
+    """Supervised; None: those at hand are all."""
+
+
+def contrast_loss(objective: Contrast, found: Likelihood, wrong_B: torch.Tensor, reference_B: torch.Tensor, whole: Whole) -> torch.Tensor:
+    """The part that these rows have in the loss of the global batch."""
+    pairs = whole.rows / 2
+    match objective:
+        case Unlikelihood():
+            return unlikelihood_loss(found, wrong_B, weight=objective.weight, tokens=whole.tokens)
+        case Redi():
+            return redi_loss(found, wrong_B, alpha=objective.alpha, pairs=pairs)
+        case Dpo():
+            loss = dpo_loss(found, reference_B, beta=objective.beta, pairs=pairs)
+        case SimPo():
+            loss = simpo_loss(found, beta=objective.beta, gamma=objective.gamma, pairs=pairs)
+    return loss + objective.sft * better_side_loss(found, pairs=pairs)
 
 
 class Bar(TrainerCallback):

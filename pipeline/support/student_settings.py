@@ -10,7 +10,7 @@ from data.lessons import Plan
 from data.negatives import Negatives
 from data.pairs import PairRule
 from data.records import Section
-from students.settings import Objective, Redi, Sft
+from students.settings import Objective, OfPairs, Sft
 
 BASE = "base"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -50,7 +50,7 @@ class Student(Section):
     def _lessons_fit_the_objective(self) -> Self:
         given = {name for name in ("lessons", "negatives", "pairs") if getattr(self, name)}
         objective = self.objective
-        allowed = [{"pairs"}] if isinstance(objective, Redi) else [{"lessons", "negatives"}]
+        allowed = [{"pairs"}] if isinstance(objective, OfPairs) else [{"lessons", "negatives"}]
         if isinstance(objective, Sft):
             allowed += [{"lessons"}, {"negatives"}]
         if given not in allowed:

@@ -13,7 +13,7 @@ import yaml
 
 from data.chat import split, text_ids
 from data.errors import EngineError, ParamsError, RecordError, StageError
-from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Split, Trace, Verdict
+from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Split, Status, Trace, Verdict
 from data.statement import final_statement
 from data.tables import write_table
 from data.tasks import lab
@@ -134,6 +134,28 @@ def test_problems_become_lessons(teacher: Path, script: Path, problems: list[Pro
     assert lengths["none"] == 0 < lengths["post_think"] < lengths["shortest"] <= lengths["long"]
     of_shortest = {trace.id for trace in short if trace.writer == "shortest"}
     assert {trace.parent_ids[0] for trace in short if trace.writer == "none"} == of_shortest
+
+
+def test_wrong_draws_are_shortened_too_and_become_negatives_and_pairs(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    values = params_of(teacher, script, right_share=0.5).model_dump(by_alias=True)
+    values["shorten"] |= {"cut": {"kind": "truncated", "on": "wrong", "share": 0.5}, "cut_more": {"kind": "shortest", "of": "cut"}}
+    pairs = {"rule": "right_over_wrong", "right": "post_think", "wrong": "cut"}
+    values["students"] |= {
+        "negative": {"from": "base", "negatives": {"of": "cut_more"}, "objective": {"kind": "sft", "imitate": True}},
+        "redi": {"from": "post_think", "pairs": pairs, "objective": {"kind": "redi"}},
+    }
+    long, short, rechecks, lessons = lessons_from(Params.model_validate(values), problems)
+    of_wrong = {trace.id for trace in short if trace.writer in ("cut", "cut_more")}
+    assert of_wrong and {recheck.reason for recheck in rechecks if recheck.trace_id in of_wrong} == {"of a wrong draw"}
+    assert not any(recheck.survives for recheck in rechecks if recheck.trace_id in of_wrong)
+    negatives = [row for row in lessons["negative"] if row.role is Role.NEGATIVE]
+    assert negatives and {row.trace_id for row in negatives} <= {trace.id for trace in short if trace.writer == "cut_more"}
+    references = {problem.id: problem.reference for problem in problems}
+    sides = [row for row in lessons["redi"] if row.pair is not None]
+    cases = [TextCase(str(n), references[row.problem_id], row.completion, Status.OK) for n, row in enumerate(sides)]
+    judged = {int(v.trace_id): v.outcome for v in judge_texts(cases, workers=1, timeout_seconds=5)}
+    assert {(sides[n].role, outcome) for n, outcome in judged.items()} == {(Role.CHOSEN, Outcome.RIGHT), (Role.REJECTED, Outcome.WRONG)}
+    assert len(long) == TRAINING * DRAWS
 
 
 def test_the_tables_do_not_depend_on_arrival_and_a_second_run_makes_nothing(teacher: Path, script: Path, problems: list[Problem]) -> None:

@@ -5,7 +5,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from students.objectives import LEAST_DOUBT, likelihood, redi_loss, sft_loss, supervised_tokens, unlikelihood_loss
+from students.objectives import (
+    LEAST_DOUBT,
+    better_side_loss,
+    dpo_loss,
+    likelihood,
+    redi_loss,
+    sft_loss,
+    simpo_loss,
+    supervised_tokens,
+    unlikelihood_loss,
+)
 from students.rows import IGNORED
 
 VOCABULARY = 11
@@ -185,3 +195,47 @@ def test_rows_without_supervised_tokens_have_no_gradient():
     loss = redi_loss(found, torch.tensor([False, True]), alpha=0.8) + unlikelihood_loss(found, torch.tensor([False, True]), weight=1.0)
     loss.backward()
     assert loss.item() == 0 and not logits_BTV.grad.any()
+
+
+def slow_sigmoid_loss(margins):
+    return sum(math.log1p(math.exp(-margin)) for margin in margins) / len(margins)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(1, 3), st.integers(3, 9), st.integers(0, 10_000), st.floats(0.05, 3), st.floats(0, 2))
+def test_losses_of_pairs_equal_the_slow_loops(pairs, length, seed, beta, gamma):
+    logits_BTV, labels_BT = example(2 * pairs, length, seed, share=1.0)
+    rows, found = slow_rows(logits_BTV, labels_BT), likelihood(logits_BTV, labels_BT)
+    reference_B = torch.randn(2 * pairs, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    gains = [sum(row) - reference for row, reference in zip(rows, reference_B.tolist(), strict=True)]
+    means = [sum(row) / len(row) for row in rows]
+    slow_dpo = slow_sigmoid_loss([beta * (better - worse) for better, worse in zip(gains[::2], gains[1::2], strict=True)])
+    slow_simpo = slow_sigmoid_loss([beta * (better - worse) - gamma for better, worse in zip(means[::2], means[1::2], strict=True)])
+    assert dpo_loss(found, reference_B, beta=beta).item() == pytest.approx(slow_dpo, rel=1e-4)
+    assert simpo_loss(found, beta=beta, gamma=gamma).item() == pytest.approx(slow_simpo, rel=1e-4)
+    assert better_side_loss(found).item() == pytest.approx(-sum(means[::2]) / pairs, rel=1e-5)
+    parts = [
+        dpo_loss(likelihood(logits_BTV[i : i + 2], labels_BT[i : i + 2]), reference_B[i : i + 2], beta=beta, pairs=pairs)
+        for i in range(0, 2 * pairs, 2)
+    ]
+    assert sum(parts).item() == pytest.approx(slow_dpo, rel=1e-4)
+
+
+def test_where_nothing_was_learnt_dpo_is_the_logarithm_of_two():
+    logits_BTV, labels_BT = example(4, 9, 7)
+    found = likelihood(logits_BTV, labels_BT)
+    assert dpo_loss(found, found.logp_BS.sum(-1), beta=0.1).item() == pytest.approx(math.log(2))
+
+
+def test_simpo_is_what_trl_computes():
+    from types import SimpleNamespace
+
+    from trl.experimental.cpo.cpo_trainer import CPOTrainer
+
+    logits_BTV, labels_BT = example(6, 9, 13)
+    found = likelihood(logits_BTV, labels_BT)
+    own = SimpleNamespace(
+        loss_type="simpo", simpo_gamma=1.0, beta=2.0, label_smoothing=0.0, alpha=0.0, accelerator=SimpleNamespace(device="cpu")
+    )
+    theirs, *_ = CPOTrainer.cpo_loss(own, found.means()[0::2], found.means()[1::2])
+    assert simpo_loss(found, beta=2.0, gamma=1.0).item() == pytest.approx(theirs.mean().item(), rel=1e-6)

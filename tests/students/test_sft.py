@@ -1,6 +1,7 @@
 import copy
 import csv
 import json
+import math
 import shutil
 
 import pytest
@@ -16,9 +17,9 @@ from students import sft, trainer
 from students.job import Trained
 from students.launch import train
 from students.models import Devices, precision_of
-from students.objectives import likelihood, redi_loss, sft_loss, unlikelihood_loss
+from students.objectives import better_side_loss, likelihood, redi_loss, sft_loss, simpo_loss, unlikelihood_loss
 from students.rows import encode, layout
-from students.settings import Redi, Unlikelihood
+from students.settings import Dpo, OfPairs, Redi, SimPo, Unlikelihood
 
 CPU = Devices(0, False)
 
@@ -94,16 +95,18 @@ def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divi
         assert same(weights(job), weights(jobs[0]), 1e-4)
 
 
-REDI, UNLIKELIHOOD = Redi(kind="redi"), Unlikelihood(kind="unlikelihood", weight=0.5)
+REDI = Redi(kind="redi")
 LOSSES = {
     "redi": (REDI, lambda found, wrong_B: redi_loss(found, wrong_B, alpha=REDI.alpha)),
-    "unlikelihood": (UNLIKELIHOOD, lambda found, wrong_B: unlikelihood_loss(found, wrong_B, weight=UNLIKELIHOOD.weight)),
+    "unlikelihood": (Unlikelihood(kind="unlikelihood", weight=0.5), lambda found, wrong_B: unlikelihood_loss(found, wrong_B, weight=0.5)),
+    "dpo": (Dpo(kind="dpo", sft=0.5), lambda found, _: math.log(2) + 0.5 * better_side_loss(found)),
+    "simpo": (SimPo(kind="simpo"), lambda found, _: simpo_loss(found, beta=2.0, gamma=1.0)),
 }
 
 
 def contrasted(job, make_lesson, rows=16):
     """The job with every second lesson wrong, as a pair's worse side where the objective wants pairs."""
-    paired = isinstance(job.objective, Redi)
+    paired = isinstance(job.objective, OfPairs)
     roles = (Role.CHOSEN, Role.REJECTED) if paired else (Role.POSITIVE, Role.NEGATIVE)
     lessons = [
         make_lesson(n, role=roles[n % 2]).model_copy(update={"pair": n // 2 if paired else None, "problem_id": "p"}) for n in range(rows)
@@ -117,7 +120,7 @@ def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(make_jo
     objective, loss = LOSSES[name]
     jobs = [
         make_job(f"micro-{micro}", micro_batch_rows=micro, epochs=1, save_every_steps=1).model_copy(update={"objective": objective})
-        for micro in (8, 1)
+        for micro in (8, 2)
     ]
     for job in jobs:
         train(contrasted(job, make_lesson))

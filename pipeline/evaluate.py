@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from data.records import Problem, Score, Split
 from data.tables import read_all, write_table
@@ -14,7 +16,9 @@ from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
 from pipeline.support.student_settings import BASE
 from students.checkpoints import folder_hash
+from students.merge import NAT
 from students.strength import at_strength
+from teachers.adapters import LOADERS, is_plain
 from teachers.engine import EngineSpec, ModelRef
 from teachers.evaluation import Answer, Quiz, Subject, answers, model_at, questions, scores
 from teachers.generate import Generator
@@ -65,15 +69,35 @@ def _quiz(params: Params) -> Quiz:
 def _answered(
     subjects: Iterable[Subject], problems: Sequence[Problem], quiz: Quiz, *, spec: EngineSpec, statistics: Statistics
 ) -> list[Answer]:
+    """What each subject answers: with the engine of `spec`, or with transformers where its weights depend on the input."""
     given: list[Answer] = []
-    with Generator(spec, paths.completions(), shard="evaluate") as generator:
-        for subject in subjects:
-            asked = questions(problems, subject, quiz)
-            completions = generator.complete(asked, model=subject.model)
-            label = f"{subject.student}, seed {subject.seed}"
-            given += answers(progress(completions, label=label, total=len(asked), unit="answer"), asked, subject)
-            statistics.made_tokens = generator.made_tokens
+    for own_spec, own in _by_engine(subjects, spec):
+        with Generator(own_spec, paths.completions(), shard="evaluate") as generator:
+            before = statistics.made_tokens
+            for subject in own:
+                asked = questions(problems, subject, quiz)
+                completions = generator.complete(asked, model=subject.model)
+                label = f"{subject.student}, seed {subject.seed}"
+                given += answers(progress(completions, label=label, total=len(asked), unit="answer"), asked, subject)
+                statistics.made_tokens = before + generator.made_tokens
     return given
+
+
+def _by_engine(subjects: Iterable[Subject], spec: EngineSpec) -> list[tuple[EngineSpec, list[Subject]]]:
+    """The subjects that the engine of `spec` takes, and those that only transformers does."""
+    known = list(subjects)
+    special = [subject for subject in known if spec.kind != "scripted" and not is_plain(subject.model.adapter)]
+    plain = [subject for subject in known if subject not in special]
+    return [(own, group) for own, group in ((spec, plain), (replace(spec, kind="hf", arguments={}), special)) if group]
+
+
+def _with_nat(model: Any, folder: Path) -> Any:
+    from students import nat
+
+    return nat.load(model, folder)
+
+
+LOADERS[NAT] = _with_nat
 
 
 def _body(statistics: Statistics) -> None:

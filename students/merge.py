@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 ADAPTER = "adapter_config.json"
+LORA, NAT = "LORA", "NAT"
+"""Kinds of adapters, as their settings call them."""
 NOT_SERVED = (TRAINED, "training.csv")
 PROBE_ROWS, PROBE_TOKENS = 4, 64
 
@@ -33,6 +36,11 @@ def is_adapter(folder: Path) -> bool:
     return (folder / ADAPTER).is_file()
 
 
+def adapter_kind(folder: Path) -> str:
+    """LORA, or NAT (students/nat.py)."""
+    return str(json.loads((folder / ADAPTER).read_text(encoding="utf-8"))["peft_type"])
+
+
 def merged(model_folder: Path, base_folder: Path, out: Path) -> MergeReport:
     """Write plain weights for serving to `out`, with tokenizer, chat template and generation settings; return how they differ.
 
@@ -42,6 +50,11 @@ def merged(model_folder: Path, base_folder: Path, out: Path) -> MergeReport:
     out.mkdir(parents=True, exist_ok=True)
     if not is_adapter(model_folder):
         return _copied(model_folder, out)
+    if (kind := adapter_kind(model_folder)) != LORA:
+        raise PreflightError(
+            f"{model_folder}: an adapter of kind {kind} depends on its input, so it cannot be merged or served; hand off a student that "
+            "distils it (objective nce)"
+        )
     if not (base_folder / "config.json").is_file():
         raise PreflightError(f"{base_folder}: no config.json: not the folder of the weights that {model_folder} was trained on")
     return _merged(model_folder, base_folder, out)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from data.errors import ParamsError, PreflightError
-from students.settings import Dpo, Objective, Training
+from students.settings import Dpo, Nat, Nce, Objective, Training
 
 if TYPE_CHECKING:
     import torch
@@ -74,8 +74,10 @@ def check_capabilities(training: Training, found: Devices, objective: Objective 
          "precision: bf16 is not computed by this GPU; use auto, fp16 or fp32"),
         (0 < found.gpus < launch.processes,
          f"launch.processes: {launch.processes} is more than the {found.gpus} GPU(s) seen; allowed: 1 to {found.gpus}"),
-        (isinstance(objective, Dpo) and launch.strategy == "zero3",
-         "objective dpo does not go with launch.strategy: zero3: its reference is computed before weights are gathered; use zero2"),
+        (isinstance(objective, Dpo | Nat | Nce) and launch.strategy == "zero3",
+         "objectives dpo, nat and nce do not go with launch.strategy: zero3, which shards the weights that they read; use zero2"),
+        (isinstance(objective, Nat | Nce) and (training.adapter == "none" or training.quantization != "none"),
+         "objectives nat and nce train an adapter on plain weights; set adapter: lora and quantization: none"),
         (training.batch_rows % rows != 0,
          f"batch_rows: {training.batch_rows} is no multiple of micro_batch_rows × processes = {rows}; change one of them"),
     ]  # fmt: skip
@@ -143,7 +145,7 @@ def quantization_of(training: Training, precision: Precision) -> BitsAndBytesCon
 
 
 def adapter_of(training: Training) -> LoraConfig | None:
-    """LoRA on every linear layer but the head; None where all weights are trained."""
+    """LoRA on the layers that the settings name; None where all weights are trained."""
     if training.adapter == "none":
         return None
     from peft import LoraConfig
@@ -152,6 +154,6 @@ def adapter_of(training: Training) -> LoraConfig | None:
         r=training.lora_rank,
         lora_alpha=training.lora_alpha,
         lora_dropout=training.lora_dropout,
-        target_modules="all-linear",
+        target_modules=training.lora_targets,
         task_type="CAUSAL_LM",
     )

@@ -11,6 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from students.rows import IGNORED
+from students.settings import Nce
 
 
 def sft_loss(logits_BTV: torch.Tensor, labels_BT: torch.Tensor, *, tokens: int | None = None) -> torch.Tensor:
@@ -95,6 +96,45 @@ def better_side_loss(found: Likelihood, *, pairs: float | None = None) -> torch.
 
 def _mean_over_pairs(values_P: torch.Tensor, pairs: float | None) -> torch.Tensor:
     return -values_P.sum() / max(1, len(values_P) if pairs is None else pairs)
+
+
+class Teaching(NamedTuple):
+    """What a NAT model and its negative adapter say of the same rows, as logits of shape (B, T, V)."""
+
+    nat_BTV: torch.Tensor
+    negative_BTV: torch.Tensor
+
+
+def disagreement(teaching: Teaching) -> torch.Tensor:
+    """KL(negative ‖ NAT) of every predicted position, in nats, of shape (B, S)."""
+    negative_BSV = F.log_softmax(teaching.negative_BTV[:, :-1].float(), dim=-1)
+    nat_BSV = F.log_softmax(teaching.nat_BTV[:, :-1].float(), dim=-1)
+    return (negative_BSV.exp() * (negative_BSV - nat_BSV)).sum(-1)
+
+
+def nce_weights(teaching: Teaching, mask_BS: torch.Tensor, *, per_token: bool, offset: float) -> torch.Tensor:
+    """`offset` + tanh(KL(negative ‖ NAT)), of shape (B, S): the KL of each token, or its mean over a row's supervised tokens."""
+    kl_BS = disagreement(teaching)
+    if not per_token:
+        kl_BS = ((kl_BS * mask_BS).sum(-1, keepdim=True) / mask_BS.sum(-1, keepdim=True).clamp(min=1)).expand_as(kl_BS)
+    return offset + torch.tanh(kl_BS)
+
+
+def nce_loss(
+    logits_BTV: torch.Tensor, labels_BT: torch.Tensor, teaching: Teaching, settings: Nce, *, tokens: int | None = None
+) -> torch.Tensor:
+    """(1 - mix) · likelihood loss + mix · weighted distillation from the NAT model, per supervised token of the batch.
+
+    arXiv 2312.12832, equations 6 to 8, with the offset of its code: the distillation of a position is T² · weight · cross-entropy of the
+    student to NAT at temperature T. `tokens` as in `sft_loss`.
+    """
+    mask_BS = labels_BT[:, 1:] != IGNORED
+    weights_BS = nce_weights(teaching, mask_BS, per_token=settings.per == "token", offset=settings.offset)
+    taught_BSV = F.softmax(teaching.nat_BTV[:, :-1].float() / settings.temperature, dim=-1)
+    own_BSV = F.log_softmax(logits_BTV[:, :-1].float() / settings.temperature, dim=-1)
+    entropy_BS = -(taught_BSV * own_BSV).sum(-1) * settings.temperature**2
+    distilled = (weights_BS * entropy_BS * mask_BS).sum() / max(1, supervised_tokens(labels_BT) if tokens is None else tokens)
+    return (1 - settings.mix) * sft_loss(logits_BTV, labels_BT, tokens=tokens) + settings.mix * distilled
 
 
 def supervised_tokens(labels_BT: torch.Tensor) -> int:

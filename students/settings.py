@@ -56,7 +56,32 @@ class SimPo(Section):
     """Weight of the better side's own loss, by the row."""
 
 
-Objective = Annotated[Sft | Unlikelihood | Redi | Dpo | SimPo, Field(discriminator="kind")]
+class Nat(Section):
+    """Maximum likelihood with a frozen negative adapter beside the one that learns (students/nat.py)."""
+
+    kind: Literal["nat"]
+    form: Literal["linear", "bottleneck"] = "bottleneck"
+    """How the unit maps the adapters' outputs: as the paper's equation 5, or as its code."""
+    width: int = Field(128, ge=1)
+    """Of query, key and bottleneck."""
+    beta: float = Field(0.5, gt=0, le=1)
+    """The negative output is weighted with -β to β."""
+
+
+class Nce(Section):
+    """A NAT student distilled into a fresh LoRA, most where its negative adapter disagrees with it (`nce_loss`)."""
+
+    kind: Literal["nce"]
+    per: Literal["sequence", "token"] = "sequence"
+    """What has a weight of its own: a row, as published, or every token."""
+    mix: float = Field(0.5, ge=0, le=1)
+    """Share of the distillation in the loss; the rest is maximum likelihood (α of arXiv 2312.12832, equation 8)."""
+    offset: float = Field(0.5, ge=0, le=1)
+    """Least weight."""
+    temperature: float = Field(1.0, gt=0, le=10)
+
+
+Objective = Annotated[Sft | Unlikelihood | Redi | Dpo | SimPo | Nat | Nce, Field(discriminator="kind")]
 """What a student's rows do to it."""
 OfPairs = Redi | Dpo | SimPo
 """Objectives whose rows are pairs."""
@@ -85,6 +110,8 @@ class Training(Section):
     lora_rank: int = Field(16, ge=1)
     lora_alpha: int = Field(32, ge=1)
     lora_dropout: float = Field(0.0, ge=0, lt=1)
+    lora_targets: Literal["all-linear"] | list[str] = "all-linear"
+    """Which layers LoRA adapts: all linear ones but the head, or those whose names end so (`[q_proj, v_proj]`)."""
     quantization: Literal["none", "nf4"] = "none"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """`auto`: bf16 on GPUs that have it, else fp32."""

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import PreflightError, StageError
+from data.errors import ParamsError, PreflightError, StageError
 from data.records import Lesson
 from data.tables import disk_errors_named, read_all
 from students.checkpoints import last_complete
@@ -34,10 +34,11 @@ from students.models import (
 from students.preflight import check_collator, check_fits, preflight
 from students.reference import row_logprobs
 from students.rows import Encoded, Row, encode, layout, steps_of, supervised
-from students.settings import Dpo, Objective, Sft
+from students.settings import Dpo, Nat, Nce, Sft
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from peft import LoraConfig, PeftModel
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
     from trl.trainer.sft_config import SFTConfig
     from trl.trainer.sft_trainer import SFTTrainer
@@ -79,12 +80,9 @@ def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, p
     check_fits(rows, model.config)
     _name_end_tokens(model, tokenizer)
     order = layout(rows, job.training, seed=job.seed)
-    trainer = _trainer_class(job.objective)(
-        model=model if job.start is None else with_adapter(model, job.start),
-        args=arguments,
-        train_dataset=_dataset(rows, order),
-        processing_class=tokenizer,
-        peft_config=adapter_of(job.training) if job.start is None else None,
+    prepared, adapter = _prepared(job, model)
+    trainer = _trainer_class(job, precision)(
+        model=prepared, args=arguments, train_dataset=_dataset(rows, order), processing_class=tokenizer, peft_config=adapter
     )
     _adapter_in_fp32(trainer, job)
     check_collator(trainer.data_collator, rows, tokenizer)
@@ -94,11 +92,38 @@ def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, p
     return trainer
 
 
-def _trainer_class(objective: Objective) -> Callable[..., SFTTrainer]:
-    """TRL's own loss where it is the objective, else ours."""
-    from students.trainer import ContrastTrainer, QuietTrainer
+def _prepared(job: Job, model: PreTrainedModel) -> tuple[PreTrainedModel | PeftModel, LoraConfig | None]:
+    """The model as its objective trains it, and the new adapter that it gets for that."""
+    from students import nat
 
-    return QuietTrainer if isinstance(objective, Sft) else partial(ContrastTrainer, objective=objective)
+    if isinstance(job.objective, Nat):
+        return nat.build(model, _start(job), job.objective, job.training), None
+    if job.start is None or isinstance(job.objective, Nce):
+        return model, adapter_of(job.training)
+    return with_adapter(model, job.start), None
+
+
+def _trainer_class(job: Job, precision: Precision) -> Callable[..., SFTTrainer]:
+    """TRL's own loss where it is the objective, else ours."""
+    from students import nat
+    from students.trainer import ContrastTrainer, NatTrainer, NceTrainer, QuietTrainer
+
+    objective = job.objective
+    match objective:
+        case Sft():
+            return QuietTrainer
+        case Nat():
+            return partial(NatTrainer, objective=objective, base_name=job.base_name)
+        case Nce():
+            teacher = nat.load(load_model(job.base, job.training, precision), _start(job))
+            return partial(NceTrainer, objective=objective, teacher=teacher)
+    return partial(ContrastTrainer, objective=objective)
+
+
+def _start(job: Job) -> Path:
+    if job.start is None:
+        raise ParamsError(f"objective {job.objective.kind} starts from an adapter: name the student that trained it in `from`")
+    return job.start
 
 
 def arguments_of(job: Job, rows: int, precision: Precision) -> SFTConfig:
@@ -204,7 +229,9 @@ def _settle_adapter(path: Path, job: Job) -> None:
     """Equal trainings shall make equal files: PEFT writes a machine's path of the base, and the adapted layers in any order."""
     if path.is_file():
         config = json.loads(path.read_text(encoding="utf-8"))
-        config.update(base_model_name_or_path=job.base_name, target_modules=sorted(config["target_modules"]))
+        config["base_model_name_or_path"] = job.base_name
+        if "target_modules" in config:
+            config["target_modules"] = sorted(config["target_modules"])
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 

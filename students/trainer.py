@@ -14,9 +14,20 @@ from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl.trainer.sft_trainer import SFTTrainer
 
+from students import nat
 from students.checkpoints import PREFIX, mark_complete
-from students.objectives import Likelihood, better_side_loss, dpo_loss, likelihood, redi_loss, simpo_loss, unlikelihood_loss
-from students.settings import Dpo, Redi, SimPo, Unlikelihood
+from students.objectives import (
+    Likelihood,
+    Teaching,
+    better_side_loss,
+    dpo_loss,
+    likelihood,
+    nce_loss,
+    redi_loss,
+    simpo_loss,
+    unlikelihood_loss,
+)
+from students.settings import Dpo, Nat, Nce, Redi, SimPo, Unlikelihood
 
 Contrast = Unlikelihood | Redi | Dpo | SimPo
 
@@ -105,6 +116,44 @@ def contrast_loss(objective: Contrast, found: Likelihood, wrong_B: torch.Tensor,
         case SimPo():
             loss = simpo_loss(found, beta=objective.beta, gamma=objective.gamma, pairs=pairs)
     return loss + objective.sft * better_side_loss(found, pairs=pairs)
+
+
+class NatTrainer(QuietTrainer):
+    """Trains the positive adapters and units of a NAT model; saves and resumes them alone, without the base."""
+
+    def __init__(self, *, objective: Nat, base_name: str, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.objective, self.base_name = objective, base_name
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        nat.save(self.model, folder, self.objective, base_name=self.base_name)
+        if self.processing_class is not None:
+            self.processing_class.save_pretrained(folder)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        nat.read_into(model or self.model, Path(resume_from_checkpoint))
+
+
+class NceTrainer(QuietTrainer):
+    """Distils a NAT model, which is asked for every batch: once as it is, and once as its negative adapter alone."""
+
+    def __init__(self, *, objective: Nce, teacher: torch.nn.Module, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.objective, self.teacher = objective, teacher.to(self.args.device).eval()
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return this process's part of the global batch's loss; `num_items_in_batch` counts the supervised tokens of all processes."""
+        read = {"input_ids": inputs["input_ids"], "attention_mask": inputs["attention_mask"], "use_cache": False}
+        with torch.no_grad():
+            as_it_is = self.teacher(**read).logits
+            with nat.negative_only(self.teacher):
+                teaching = Teaching(as_it_is, self.teacher(**read).logits)
+        tokens = None if num_items_in_batch is None else int(num_items_in_batch)
+        loss = nce_loss(model(**read).logits, inputs["labels"], teaching, self.objective, tokens=tokens)
+        return self.accelerator.num_processes * loss  # gradients are averaged over the processes
 
 
 class Bar(TrainerCallback):

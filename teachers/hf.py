@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from data.errors import EngineError, ParamsError
 from data.records import Status
+from teachers.adapters import with_adapter
 from teachers.decoding import FINISHED, Decoder
 from teachers.engine import Completion, EngineSpec, ModelRef, Request, SamplingSettings
 from teachers.identity import resolve_dtype
@@ -94,9 +95,7 @@ def load_model(model: ModelRef, *, dtype: str, device: str | None = None) -> Any
     try:
         loaded = AutoModelForCausalLM.from_pretrained(model.folder, dtype=getattr(torch, dtype))
         if model.adapter is not None:
-            from peft import PeftModel
-
-            loaded = PeftModel.from_pretrained(loaded, str(model.adapter))
+            loaded = with_adapter(loaded, model.adapter)
     except (OSError, ValueError, RuntimeError) as error:
         raise EngineError(f"{model.folder} (adapter: {model.adapter}) cannot be loaded: {error}") from error
     # Sampling defaults of a model folder (top_k, repetition penalty) would join in unasked.

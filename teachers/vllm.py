@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from data.errors import EngineError
 from data.records import Status
+from teachers.adapters import check_plain
 from teachers.decoding import FINISHED, Decoder
 from teachers.engine import Completion, EngineSpec, ModelRef, Request
 from teachers.guard import EngineGuard
@@ -55,6 +56,7 @@ class VllmEngine:
 
     def use(self, model: ModelRef) -> None:
         """Generate with these weights from now on; proved wherever they were not simply loaded by a fresh engine."""
+        check_plain(model.adapter, "vllm")
         wanted, rank = model_hash(model.folder), adapter_rank(model.adapter)
         is_other = wanted != self._loaded
         swap = is_other and self._can_swap(model.folder)

@@ -99,11 +99,14 @@ def _part(scores: Sequence[Score], split: Split, mode: str) -> list[Score]:
 
 
 def candidates(params: Params) -> list[str]:
-    """Students that may be handed off: those that `handoff.candidates` names, or all but the long one and those taught by a control."""
+    """Students that may be handed off: those that `handoff.candidates` names, or all but the long one, those taught by a control, those
+    that imitate wrong traces alone, and those that cannot be served.
+    """
     if params.handoff.candidates is not None:
         return [name for name in params.handoff.candidates if name in params.students]
     controls = {name for name, settings in params.shorten.items() if settings.control}
-    return [name for name, student in params.students.items() if name != params.report.long and not controls & set(student.lessons)]
+    taught = {name: own for name, own in params.students.items() if name != params.report.long and not controls & own.plan.right}
+    return [name for name, own in taught.items() if own.is_servable and not own.is_negative]
 
 
 def _asked(params: Params, ratios: Mapping[str, float]) -> dict[str, float]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -16,7 +15,7 @@ from data.chat import Format
 from data.errors import ParamsError
 from data.records import TEACHER, Section
 from pipeline.support.plan_settings import Plan
-from pipeline.support.student_settings import BASE, Name, Student
+from pipeline.support.student_settings import BASE, Name, Student, check_starts
 from students.settings import Training
 from teachers.compressors.settings import AnyCompression, of_wrong
 
@@ -262,28 +261,12 @@ class Params(Section):
             for what, named, allowed in (("right", plan.right, right), ("wrong", plan.wrong, wrong)):
                 if unknown := named - allowed:
                     raise ValueError(f"students.{name}: {sorted(unknown)} write(s) no {what} traces; allowed: {sorted(allowed)}")
-            training_of(self, name)
-            self._check_start(name)
+        check_starts(self.students, {name: training_of(self, name) for name in self.students})
         if BASE in self.students:
             raise ValueError(f"students.{BASE}: this name is the untrained model's; choose another")
         if self.report.long not in self.students:
             raise ValueError(f"report.long: {self.report.long!r} is no student; allowed: {sorted(self.students)}")
         return self
-
-    def _check_start(self, name: str) -> None:
-        """A student starts from the base or from a student that starts from the base, and so on, with weights that it can go on with."""
-        chain = [name]
-        while (start := self.students[chain[-1]].start) != BASE:
-            if start not in self.students or start in chain:
-                why = "is no student" if start not in self.students else "comes round to itself"
-                raise ValueError(f"students.{chain[-1]}.from: {start!r} {why}; allowed: {BASE}, or one of {sorted(self.students)}")
-            chain.append(start)
-        for child, parent in pairwise(chain):
-            own, its = (training_of(self, student) for student in (child, parent))
-            same = ("adapter", "lora_rank", "lora_alpha") if own.adapter == "lora" else ("adapter",)
-            if differing := [key for key in same if getattr(own, key) != getattr(its, key)]:
-                found = ", ".join(f"{key}: {getattr(own, key)} and {getattr(its, key)}" for key in differing)
-                raise ValueError(f"students.{child}.from: {parent!r} is trained with other weights ({found}), so it cannot be gone on with")
 
     @model_validator(mode="after")
     def _variants_are_of_students(self) -> Self:

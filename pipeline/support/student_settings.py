@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
 from pydantic import Field, model_validator
@@ -10,7 +11,7 @@ from data.lessons import Plan
 from data.negatives import Negatives
 from data.pairs import PairRule
 from data.records import Section
-from students.settings import Objective, OfPairs, Sft
+from students.settings import Nat, Nce, Objective, OfPairs, Sft, Training, Unlikelihood
 
 BASE = "base"
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -42,6 +43,16 @@ class Student(Section):
         return Plan(self.lessons, self.tags, self.negatives, self.pairs)
 
     @property
+    def is_negative(self) -> bool:
+        """Whether it only imitates wrong traces, for others to learn from."""
+        return not self.lessons and self.negatives is not None
+
+    @property
+    def is_servable(self) -> bool:
+        """Whether it is plain weights; a NAT student depends on its input."""
+        return not isinstance(self.objective, Nat)
+
+    @property
     def asked_by(self) -> set[str | None]:
         """The tags that stand behind questions in its lessons; None where a question stands alone."""
         return {self.tags.get(writer) for writer in self.lessons} | ({self.negatives.tag} if self.negatives else set())
@@ -50,9 +61,11 @@ class Student(Section):
     def _lessons_fit_the_objective(self) -> Self:
         given = {name for name in ("lessons", "negatives", "pairs") if getattr(self, name)}
         objective = self.objective
-        allowed = [{"pairs"}] if isinstance(objective, OfPairs) else [{"lessons", "negatives"}]
+        allowed = [{"pairs"}] if isinstance(objective, OfPairs) else [{"lessons"}]
         if isinstance(objective, Sft):
-            allowed += [{"lessons"}, {"negatives"}]
+            allowed += [{"lessons", "negatives"}, {"negatives"}]
+        elif isinstance(objective, Unlikelihood):
+            allowed = [{"lessons", "negatives"}]
         if given not in allowed:
             wanted = " or ".join(f"`{'` and `'.join(sorted(names))}`" for names in allowed)
             raise ValueError(f"objective {objective.kind} learns from {wanted}; found {sorted(given) or 'none of them'}")
@@ -71,3 +84,33 @@ class Student(Section):
         if self.ask not in learnt:
             raise ValueError(f"ask: {self.ask!r} is in no lesson; allowed: {sorted(map(str, learnt))}")
         return self
+
+
+def check_starts(students: Mapping[str, Student], trainings: Mapping[str, Training]) -> None:
+    """Every student starts from the base, or from one that does, and so on, with weights that it can go on with. Raises ValueError."""
+    for name in students:
+        chain = [name]
+        while (start := students[chain[-1]].start) != BASE:
+            if start not in students or start in chain:
+                wrong = "is no student" if start not in students else "comes round to itself"
+                raise ValueError(f"students.{chain[-1]}.from: {start!r} {wrong}; allowed: {BASE}, or one of {sorted(students)}")
+            chain.append(start)
+    for name, student in students.items():
+        if why := _cannot_go_on(name, student.start, students, trainings):
+            raise ValueError(f"students.{name}.from: {why}")
+
+
+def _cannot_go_on(name: str, start: str, students: Mapping[str, Student], trainings: Mapping[str, Training]) -> str | None:
+    """Why a student cannot start where it says; None where it can."""
+    objective = students[name].objective
+    if start == BASE:
+        return f"objective {objective.kind} starts from a student, not from {BASE}" if isinstance(objective, Nat | Nce) else None
+    own, its, parent = trainings[name], trainings[start], students[start]
+    if isinstance(objective, Nce) or not parent.is_servable:
+        fits = isinstance(objective, Nce) and not parent.is_servable
+        return None if fits else f"{start!r} has objective {parent.objective.kind}; nce goes on from nat, and nothing else does"
+    if isinstance(objective, Nat):
+        return None if parent.is_negative and its.adapter == "lora" else f"{start!r} is no LoRA of wrong traces alone, as nat needs"
+    same = ("adapter", "lora_rank", "lora_alpha", "lora_targets") if own.adapter == "lora" else ("adapter",)
+    differing = [f"{key}: {getattr(own, key)} and {getattr(its, key)}" for key in same if getattr(own, key) != getattr(its, key)]
+    return f"{start!r} is trained with other weights ({', '.join(differing)}), so it cannot be gone on with" if differing else None

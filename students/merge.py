@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from data.errors import PreflightError, StageError
 from students.checkpoints import file_hash
+from students.curve import CURVE
 from students.job import TRAINED
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 ADAPTER = "adapter_config.json"
 LORA, NAT = "LORA", "NAT"
 """Kinds of adapters, as their settings call them."""
-NOT_SERVED = (TRAINED, "training.csv")
+NOT_SERVED = (TRAINED, CURVE)
 PROBE_ROWS, PROBE_TOKENS = 4, 64
 
 

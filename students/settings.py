@@ -87,6 +87,23 @@ OfPairs = Redi | Dpo | SimPo
 """Objectives whose rows are pairs."""
 
 
+class Guard(Section):
+    """How a training with wrong rows is watched, and when it is stopped (students/collapse.py)."""
+
+    looks: int = Field(10, ge=0)
+    """How often a small probe is looked at, besides the start; 0: never."""
+    rows: int = Field(16, ge=1)
+    """Right rows, and as many wrong ones, whose likelihood is measured."""
+    prompts: int = Field(8, ge=1)
+    """Questions that the model answers, greedily."""
+    max_drop: float = Field(1.0, gt=0)
+    """How far log p of right rows may fall below the start, in nats per token."""
+    max_unfinished: float = Field(0.5, gt=0, le=1)
+    """How far the share of answers that end may fall below the best look."""
+    max_repeated: float = Field(0.5, gt=0, le=1)
+    """How far the share of repeated text may rise above the start."""
+
+
 class Launch(Section):
     """How many processes train one student, and how they share the work."""
 
@@ -129,4 +146,5 @@ class Training(Section):
     max_overlong: Share = 0.05
     gradient_checkpointing: bool = False
     save_every_steps: int = Field(100, ge=1)
+    guard: Guard = Guard()
     launch: Launch = Launch()

@@ -6,7 +6,6 @@ The loss of a step is a mean over the whole global batch, however it is divided:
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -14,10 +13,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import ParamsError, PreflightError, StageError
+from data.errors import ParamsError, PreflightError
 from data.records import Lesson
 from data.tables import disk_errors_named, read_all
 from students.checkpoints import last_complete
+from students.curve import CURVE, write_curve
 from students.job import Job, Trained
 from students.models import (
     Precision,
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from trl.trainer.sft_trainer import SFTTrainer
 
 LOG_EVERY_STEPS = 10
-CURVE = "training.csv"
-CURVE_COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "mean_token_accuracy", "logp_right", "logp_wrong")
 SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_warmup"}
 
 
@@ -86,10 +84,21 @@ def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, p
     )
     _adapter_in_fp32(trainer, job)
     check_collator(trainer.data_collator, rows, tokenizer)
+    _watch(trainer, job, rows, tokenizer)
     if isinstance(job.objective, Dpo):
         reference = row_logprobs(trainer.model, rows, trainer.data_collator, batch_rows=job.training.micro_batch_rows)
         trainer.train_dataset = _dataset(rows, order, reference)
     return trainer
+
+
+def _watch(trainer: SFTTrainer, job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase) -> None:
+    """Trainings that see wrong rows are watched, so that they are stopped where they spoil the model."""
+    from students.guard import Watcher, probe_of
+
+    guard = job.training.guard
+    if guard.looks and any(row.wrong for row in rows) and any(not row.wrong for row in rows):
+        probe = probe_of(rows, guard, trainer.data_collator, tokenizer)
+        trainer.add_callback(Watcher(probe, guard, what=f"objective {job.objective.kind}"))
 
 
 def _prepared(job: Job, model: PreTrainedModel) -> tuple[PreTrainedModel | PeftModel, LoraConfig | None]:
@@ -220,7 +229,7 @@ def _save(trainer: SFTTrainer, job: Job, trained: Trained, precision: Precision)
             for unwanted in ("training_args.bin", "README.md"):
                 (part / unwanted).unlink(missing_ok=True)
             _settle_adapter(part / "adapter_config.json", job)
-            _write_curve(part / CURVE, trainer.state.log_history)
+            write_curve(part / CURVE, trainer.state.log_history)
             trained.write(part)
             part.replace(job.model)
 
@@ -233,15 +242,3 @@ def _settle_adapter(path: Path, job: Job) -> None:
         if "target_modules" in config:
             config["target_modules"] = sorted(config["target_modules"])
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-
-
-def _write_curve(path: Path, history: list[dict[str, float]]) -> None:
-    points = [point for point in history if "loss" in point]
-    if not points or not math.isfinite(points[-1]["loss"]):
-        raise StageError(
-            f"the training ended with loss {points[-1]['loss'] if points else None}; lower learning_rate, or use precision fp32"
-        )
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, CURVE_COLUMNS, extrasaction="ignore", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(points)

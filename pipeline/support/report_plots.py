@@ -10,10 +10,10 @@ from data.errors import RecordError
 from data.metrics.bootstrap import Estimate
 from data.metrics.compare import Comparison
 from pipeline.support.paths import model_of
+from students.curve import CURVE
 
 PARETO_COLUMNS = ("student", "accuracy", "low", "high", "tokens", "tokens_low", "tokens_high", "tokens_per_right", "unfinished")
 CURVE_COLUMNS = ("student", "seed", "step", "loss")
-CURVE = "training.csv"
 Curves = dict[tuple[str, int], list[dict[str, float]]]
 """Student and seed → rows of its training curve, each with a `step`."""
 

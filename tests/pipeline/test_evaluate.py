@@ -9,10 +9,13 @@ from safetensors.torch import load_file, save_file
 from data.errors import ParamsError, StageError
 from data.records import NumberReference, Outcome, Problem, Score, Split
 from data.tasks.lab_tokenizer import train_tokenizer
-from pipeline.evaluate import evaluate
+from pipeline.evaluate import _by_engine, evaluate
 from pipeline.support import paths
 from pipeline.support.params import Params
 from pipeline.support.stage import Statistics
+from teachers.adapters import LOADERS
+from teachers.engine import EngineSpec, ModelRef
+from teachers.evaluation import Subject
 
 PROBLEMS = [
     Problem.create(task="t", split=split, question=f"How many is {i} and 1?", reference=NumberReference(value=str(i + 1)))
@@ -91,6 +94,22 @@ def test_the_base_can_be_asked_with_words_of_its_own(place: Path) -> None:
     own, made = _evaluate(_params(["long"], base_instruction="base.txt"))
     assert made == sum(row.thinking_tokens + row.answer_tokens for row in own if row.student == "base")
     assert [row for row in own if row.student != "base"] == [row for row in plain if row.student != "base"]
+
+
+def test_weights_that_depend_on_their_input_are_asked_with_transformers(place: Path) -> None:
+    def subject(kind: str | None) -> Subject:
+        folder = None
+        if kind is not None:
+            folder = place / kind
+            folder.mkdir()
+            (folder / "adapter_config.json").write_text(json.dumps({"peft_type": kind}))
+        return Subject(str(kind), 0, ModelRef(place / "base", folder), None)
+
+    spec = EngineSpec("vllm", ModelRef(place / "base"), arguments={"enforce_eager": True})
+    (plain, served), (special, asked) = _by_engine([subject("LORA"), subject("NAT"), subject(None)], spec)
+    assert (plain, [s.student for s in served]) == (spec, ["LORA", "None"])
+    assert (special.kind, special.arguments, [s.student for s in asked]) == ("hf", {}, ["NAT"])
+    assert LOADERS["NAT"] is not None
 
 
 def test_missing_models_and_instructions_are_named(place: Path) -> None:

@@ -13,6 +13,7 @@ from data.chat import tokenizer_hash
 from data.errors import ParamsError, PreflightError
 from data.records import Lesson, Role
 from data.tables import read_all, write_table
+from students import curve as curve_file
 from students import sft, trainer
 from students.job import Trained
 from students.launch import train
@@ -25,7 +26,7 @@ CPU = Devices(0, False)
 
 
 def curve(job):
-    with (job.model / sft.CURVE).open(newline="") as file:
+    with (job.model / curve_file.CURVE).open(newline="") as file:
         return [{name: float(value) for name, value in point.items() if value} for point in csv.DictReader(file)]
 
 
@@ -170,7 +171,7 @@ def test_a_killed_training_goes_on_to_the_same_adapter_and_curve(make_job, monke
     (half_saved / "complete").unlink()
     finished = train(killed)
     assert finished.spent.tokens == round(finished.trained.trained_tokens * 2 / 6)
-    assert (killed.model / sft.CURVE).read_text() == (whole.model / sft.CURVE).read_text()
+    assert (killed.model / curve_file.CURVE).read_text() == (whole.model / sft.CURVE).read_text()
     assert same(weights(killed, "adapter_model.safetensors"), weights(whole, "adapter_model.safetensors"), 1e-7)
     config = json.loads((whole.model / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "tiny/base"

@@ -15,22 +15,18 @@ from typing import NamedTuple
 
 from data.errors import ParamsError, ShortcotError
 from data.metrics.choose import Choice, choose
-from data.metrics.compare import Comparison, Rules, compare
+from data.metrics.compare import Comparison
 from data.records import TEACHER, Split
-from data.tables import disk_errors_named, write_table
+from data.tables import disk_errors_named
 from pipeline.commands.params import resolved
 from pipeline.compose import Tables, compose, read_tables
-from pipeline.distill import distill, job_of
-from pipeline.evaluate import evaluate
 from pipeline.support import paths, report_plots
 from pipeline.support.findings import candidates
 from pipeline.support.params import Params, load
+from pipeline.support.probes import compared, on_validation, quiet, train_probes
 from pipeline.support.report_text import count, percent, points, ratio
-from pipeline.support.stage import Statistics
 from pipeline.support.student_settings import BASE, Student
 from pipeline.support.text_table import render
-from students.job import Job, Trained
-from students.launch import train_all
 from teachers.compressors.settings import of_wrong
 
 LONG = "long"
@@ -56,13 +52,12 @@ class Recommendation(NamedTuple):
 def recommend(params: Params, tables: Tables, options: Options, folder: Path) -> Recommendation:
     """Train and compare probes under `folder`. Raises ParamsError where there is nothing to choose from, or nothing was learnt."""
     probes = _probes(params, options)
-    models = _trained(probes, _part(tables, options.share), folder, jobs=options.jobs)
-    validation = [problem for problem in tables.problems if problem.split is Split.VALIDATION]
-    scores = evaluate(probes, validation, statistics=Statistics("recommend"), model_of=lambda student, seed: models[student, seed])
-    rules = Rules(params.report.resamples, params.report.seed, params.report.margin)
-    comparison = compare(scores, rules, baselines=(LONG, BASE))
+    lessons = compose(probes.compose, probes.students, tables=_part(tables, options.share))
+    models = train_probes(probes, lessons, folder, jobs=options.jobs)
+    scores = on_validation(probes, tables.problems, models, command="recommend")
+    comparison = compared(probes, scores, (LONG, BASE))
     _check_learnt(comparison)
-    choice = choose(comparison, scores, baseline=LONG, candidates=candidates(probes), margin=rules.margin)
+    choice = choose(comparison, scores, baseline=LONG, candidates=candidates(probes), margin=params.report.margin)
     return Recommendation(comparison, choice, _settings(params, probes, choice))
 
 
@@ -95,10 +90,8 @@ def _probes(params: Params, options: Options) -> Params:
     students = {LONG: _student({TEACHER: 1.0})}
     for name in compressors:
         students |= {_name(name, long): _student({name: 1 - long} | ({TEACHER: long} if long else {})) for long in options.long_shares}
-    quiet = params.evaluate.model_copy(update={"draws": 0, "draw_problems": 0, "variants": {}})
     report = params.report.model_copy(update={"long": LONG})
-    seeds = list(range(options.seeds))
-    return params.model_copy(update={"students": students, "seeds": seeds, "evaluate": quiet, "report": report})
+    return quiet(params, students=students, seeds=list(range(options.seeds)), report=report)
 
 
 def _name(compressor: str, long: float) -> str:
@@ -122,22 +115,6 @@ def _part(tables: Tables, share: float) -> Tables:
         short,
         [recheck for recheck in tables.short_verdicts if recheck.trace_id in ids],
     )
-
-
-def _trained(probes: Params, tables: Tables, folder: Path, *, jobs: int) -> dict[tuple[str, int], Path]:
-    """Where the weights of every probe and seed lie; what was trained before on the same lessons is not trained again."""
-    found: dict[tuple[str, int], Job] = {}
-    for student, lessons in compose(probes.compose, probes.students, tables=tables).items():
-        file = folder / "lessons" / f"{student}.jsonl"
-        write_table(file, lessons)
-        found |= {(student, seed): job_of(probes, file, student=student, seed=seed) for seed in probes.seeds}
-    places = {probe: folder / "models" / job.work.name for probe, job in found.items()}
-    new = [probe for probe, place in places.items() if Trained.read(place) is None]
-    if jobs > 1:
-        train_all([found[probe] for probe in new], at_once=jobs)
-    for student, seed in new:
-        distill(probes, found[student, seed].lessons, places[student, seed], student=student, seed=seed)
-    return places
 
 
 def table(found: Recommendation) -> tuple[list[str], list[list[str]]]:

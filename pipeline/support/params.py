@@ -17,7 +17,7 @@ from data.records import TEACHER, Section
 from pipeline.support.plan_settings import Plan
 from pipeline.support.student_settings import BASE, Name, Student, check_starts
 from students.settings import Training
-from teachers.compressors.settings import AnyCompression, of_wrong
+from teachers.compressors.settings import AnyCompression, in_order, of_wrong
 
 PARAMS = Path("params.yaml")
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -254,6 +254,7 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
+        in_order(self.shorten)
         of_wrong_draws = of_wrong(self.shorten)
         right, wrong = {TEACHER, *self.shorten} - of_wrong_draws, {TEACHER, *of_wrong_draws}
         for name, student in self.students.items():

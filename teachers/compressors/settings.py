@@ -230,12 +230,14 @@ def in_order(compressors: Mapping[str, Compression]) -> list[str]:
 
 def of_wrong(compressors: Mapping[str, Compression]) -> set[str]:
     """The names of those that shorten wrong draws, or what came of them."""
-    found = set[str]()
-    for name in in_order(compressors):
-        settings = compressors[name]
-        if settings.on == "wrong" or settings.of in found:
-            found.add(name)
-    return found
+    return {name for name, settings in compressors.items() if _root(settings, compressors).on == "wrong"}
+
+
+def _root(settings: Compression, compressors: Mapping[str, Compression]) -> Compression:
+    """The compressor that works on draws at the end of a chain that has one (`in_order`)."""
+    while settings.of is not None:
+        settings = compressors[settings.of]
+    return settings
 
 
 def groups(compressors: Mapping[str, AnyCompression]) -> list[dict[str, AnyCompression]]:

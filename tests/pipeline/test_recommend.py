@@ -1,59 +1,47 @@
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
 from data.errors import ParamsError
-from data.records import NumberReference, Outcome, Problem, Recheck, Split, Status, Trace, Verdict
+from data.records import Outcome, Problem, Recheck, Split, Status, Trace, Verdict
 from pipeline.commands import recommend as command
 from pipeline.commands.recommend import Options, reason, recommend, table
 from pipeline.compose import Tables
 from pipeline.support.params import Params, load
 
 OPTIONS = Options(share=0.5, seeds=1, long_shares=(0.0, 0.5))
-PROBLEMS = [
-    Problem.create(task="t", split=split, question=f"How many is {i} and 1?", reference=NumberReference(value=str(i + 1)))
-    for i, split in enumerate([*[Split.TRAIN] * 12, *[Split.VALIDATION] * 4, Split.TEST])
-]
-TRAINING = {"epochs": 1, "batch_rows": 4, "micro_batch_rows": 4, "max_length": 128, "precision": "fp32"}
 
 
-@pytest.fixture
-def params(tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
-    """The lab with a tiny base; what it would say is scripted."""
-    monkeypatch.setenv("SHORTCOT_WORKSPACE", str(tmp_path / "workspace"))
-    texts = {problem.question: f"<think>So.</think>The answer is \\boxed{{{problem.reference.value}}}." for problem in PROBLEMS}
-    answers = [{"question": question, "right": [text], "wrong": ["No."]} for question, text in texts.items()]
-    answers += [{"question": f"Base: {question}", "right": ["No."], "wrong": ["No."]} for question in texts]
-    (tmp_path / "base.txt").write_text("Base: {question}")
-    (tmp_path / "script.jsonl").write_text("".join(json.dumps(line) + "\n" for line in answers))
-    values = load().model_dump(by_alias=True)
-    values["distill"] = {"base": {"path": str(tiny_base)}, "training": TRAINING}
-    script = {"script": str(tmp_path / "script.jsonl")}
-    values["evaluate"] = {"engine": {"kind": "scripted", "max_model_length": 256, "arguments": script}, "sampling": {"max_tokens": 64}}
-    values["evaluate"]["base_instruction"] = str(tmp_path / "base.txt")
-    values["shorten"] = {"post_think": {"kind": "post_think"}, "truncated": {"kind": "truncated", "like": "post_think", "control": True}}
-    values["students"] = {"long": {"from": "base", "lessons": {"teacher": 1}}}
-    return Params.model_validate(values)
-
-
-def trace(problem: Problem, writer: str, thinking: str) -> Trace:
+def trace(problem: Problem, writer: str, thinking: str, of: tuple[Trace, ...] = ()) -> Trace:
     text = f"<think>{thinking}</think>The answer is \\boxed{{{problem.reference.value}}}."
-    fields = {"problem_id": problem.id, "parent_ids": (), "writer": writer, "settings_id": "s", "draw": 0, "text": text}
+    fields = {
+        "problem_id": problem.id,
+        "parent_ids": tuple(parent.id for parent in of),
+        "writer": writer,
+        "settings_id": "s",
+        "draw": 0,
+        "text": text,
+    }
     return Trace.create(**fields, status=Status.OK, prompt_tokens=1, completion_tokens=1, tokenizer="t")
 
 
 @pytest.fixture
-def tables() -> Tables:
-    training = [problem for problem in PROBLEMS if problem.split is Split.TRAIN]
+def params(scripted_lab: Params) -> Params:
+    return scripted_lab
+
+
+@pytest.fixture
+def tables(few: list[Problem]) -> Tables:
+    training = [problem for problem in few if problem.split is Split.TRAIN]
     long = [trace(problem, "teacher", "We add one and check it again.") for problem in training]
-    short = [trace(problem, writer, "Add.") for problem in training for writer in ("post_think", "truncated")]
+    pairs = list(zip(training, long, strict=True))
+    short = [trace(problem, writer, "Add.", (parent,)) for problem, parent in pairs for writer in ("post_think", "truncated")]
     verdicts = [Verdict(trace_id=t.id, verifier="number", version="1", outcome=Outcome.RIGHT, extracted=None, detail="") for t in long]
     counts = {"continued_right": 1, "continued_draws": 1, "empty_right": 0, "empty_draws": 1}
     rechecks = [Recheck(trace_id=t.id, stated=Outcome.RIGHT, survives=True, reason="continued", **counts) for t in short]
-    return Tables(PROBLEMS, long, verdicts, short, rechecks)
+    return Tables(few, long, verdicts, short, rechecks)
 
 
 def test_probes_are_trained_once_and_one_is_recommended(
@@ -70,7 +58,7 @@ def test_probes_are_trained_once_and_one_is_recommended(
     assert found.params.handoff.candidates == [best] and found.params.seeds == params.seeds
     assert best in reason(found, OPTIONS) and len(table(found)[1]) == 4
 
-    monkeypatch.setattr(command, "distill", lambda *_, **__: pytest.fail("trained a second time"))
+    monkeypatch.setattr("pipeline.support.probes.distill", lambda *_, **__: pytest.fail("trained a second time"))
     again = recommend(params, tables, OPTIONS._replace(jobs=2), folder)
     assert again.choice == found.choice
 

@@ -22,7 +22,7 @@ def params(students: dict[str, Any], **shorten: Any) -> Params:
 @pytest.mark.parametrize(
     ("student", "message"),
     [
-        ({"from": "base"}, "objective sft learns from `lessons` and `negatives` or `lessons` or `negatives`; found none of them"),
+        ({"from": "base"}, "objective sft learns from `lessons` or `lessons` and `negatives` or `negatives`; found none of them"),
         ({"lessons": {"teacher": 1}}, "from"),
         ({**BASE, "negatives": {}}, "objective sft learns them like right traces"),
         (

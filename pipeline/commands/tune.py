@@ -1,0 +1,155 @@
+"""Settings of single students, tried on validation problems: `python -m pipeline.commands.tune configs/grids/negatives.yaml`.
+
+A grid names students of params.yaml and, for each, settings with the values to try; every combination is trained with one seed on the
+lessons of the last `dvc repro`, from the models that lie there, and compared with the student itself. What was found is a small JSON
+file per student under results/tune, so that a grid can be completed over several days; the test problems are not touched. A killed run
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from data.errors import ParamsError, ShortcotError
+from data.metrics.compare import Comparison
+from data.records import Lesson, Problem
+from data.tables import disk_errors_named, read_all
+from pipeline.support import paths
+from pipeline.support.params import Params, load
+from pipeline.support.probes import compared, on_validation, quiet, train_probes
+from pipeline.support.report_text import count, percent, points
+from pipeline.support.text_table import render
+
+RESULTS = Path("results/tune")
+SECTIONS = ("train", "objective")
+Grid = Mapping[str, Mapping[str, list[Any]]]
+"""Student → dotted setting (`train.learning_rate`, `objective.alpha`) → values."""
+
+
+class Point(NamedTuple):
+    """One combination of a student's settings; `name` is the student that it makes."""
+
+    student: str
+    name: str
+    settings: Mapping[str, Any]
+
+
+def read_grid(path: Path) -> Grid:
+    """A grid file. Raises ParamsError where it is no mapping of students to lists of values."""
+    try:
+        grid = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise ParamsError(f"{path}: no grid: {error}") from None
+    for student, settings in grid.items() if isinstance(grid, dict) else [("(file)", grid)]:
+        if not _is_grid(settings):
+            raise ParamsError(
+                f"{path}: {student}: found {settings!r}; allowed are settings under {' and '.join(SECTIONS)} with lists of values, such as "
+                "`train.learning_rate: [0.001, 0.003]`"
+            )
+    return dict(grid)
+
+
+def _is_grid(settings: object) -> bool:
+    if not isinstance(settings, dict) or not settings:
+        return False
+    named = all(str(name).partition(".")[0] in SECTIONS and "." in str(name) for name in settings)
+    return named and all(isinstance(values, list) and values for values in settings.values())
+
+
+def points_of(grid: Grid) -> list[Point]:
+    """Every combination of every student's values, in the order of the file."""
+    return [
+        Point(student, f"{student}_{number}", dict(zip(settings, values, strict=True)))
+        for student, settings in grid.items()
+        for number, values in enumerate(product(*settings.values()))
+    ]
+
+
+def with_points(params: Params, tried: list[Point]) -> Params:
+    """The params with a student for every point beside their own. Raises ParamsError for a point of no student and for bad settings."""
+    values = params.model_dump(by_alias=True, mode="json")
+    for point in tried:
+        if point.student not in params.students:
+            raise ParamsError(f"{point.student!r} is no student of params.yaml; allowed: {sorted(params.students)}")
+        values["students"][point.name] = _changed(values["students"][point.student], point.settings)
+    try:
+        return Params.model_validate(values)
+    except ValueError as error:
+        raise ParamsError(f"the grid asks for settings that are not allowed: {error}") from None
+
+
+def _changed(student: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    changed: dict[str, Any] = json.loads(json.dumps(student))
+    for name, value in settings.items():
+        section, _, key = name.partition(".")
+        changed[section][key] = value
+    return changed
+
+
+def tune(params: Params, problems: list[Problem], grid: Grid, folder: Path, *, jobs: int = 1) -> tuple[list[Point], Comparison]:
+    """Train every point with the first seed, and compare all, and the students themselves, on the validation problems."""
+    tried, seed = points_of(grid), params.seeds[0]
+    everyone = quiet(with_points(params, tried), seeds=[seed])
+    lessons = {point.name: read_all(paths.lessons_of(point.student), Lesson) for point in tried}
+    trained = train_probes(everyone, lessons, folder, jobs=jobs)
+    own = {(student, seed): paths.model_of(student, seed) for student in grid}
+    students = {name: student for name, student in everyone.students.items() if name in grid or name in lessons}
+    scores = on_validation(quiet(everyone, students=students), problems, {**own, **trained}, command="tune")
+    return tried, compared(params, scores, tuple(grid))
+
+
+def findings(tried: list[Point], comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
+    """Student → its points with their numbers, the best first."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for point in tried:
+        found.setdefault(point.student, []).append({"settings": dict(point.settings), **dict(_numbers(point, comparison))})
+    return {student: sorted(rows, key=lambda row: -row["accuracy"]) for student, rows in found.items()}
+
+
+def _numbers(point: Point, comparison: Comparison) -> Iterator[tuple[str, float | int | None]]:
+    own, pair = comparison.summary[point.name], comparison.paired[point.student][point.name]
+    yield "problems", comparison.problems
+    for name, estimate in (("accuracy", own["accuracy"]), ("tokens", own["tokens"]), ("difference", pair.difference)):
+        yield from ((name, estimate.value), (f"{name}_low", estimate.low), (f"{name}_high", estimate.high))
+
+
+def table(tried: list[Point], comparison: Comparison) -> str:
+    """The points as text, each against the student as it is."""
+    rows = []
+    for point in tried:
+        own, pair = comparison.summary[point.name], comparison.paired[point.student][point.name]
+        said = ", ".join(f"{name} {value}" for name, value in point.settings.items())
+        rows.append([point.student, said, percent(own["accuracy"]), count(own["tokens"]), points(pair.difference)])
+    return render(("student", "settings", "accuracy", "tokens / question", "- as it is (points)"), rows, left=(0, 1))
+
+
+def _write(found: Mapping[str, list[dict[str, Any]]], folder: Path) -> None:
+    with disk_errors_named(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for student, rows in found.items():
+            (folder / f"{student}.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+
+
+def _main(grid: Path, jobs: int) -> None:
+    tried, comparison = tune(load(), read_all(paths.PROBLEMS, Problem), read_grid(grid), paths.workspace() / "tune", jobs=jobs)
+    _write(findings(tried, comparison), RESULTS)
+    print(table(tried, comparison))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("grid", type=Path, help="file with the settings to try")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at a time (default: %(default)s)")
+    asked = parser.parse_args()
+    try:
+        _main(asked.grid, asked.jobs)
+    except ShortcotError as error:
+        sys.exit(f"{type(error).__name__}: {error}")

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from dvc.schema import COMPILED_MULTI_STAGE_SCHEMA
 
 from pipeline.commands.doctor import recipes_in
 from pipeline.support import paths
@@ -53,6 +54,10 @@ def _is(node: ast.expr, name: str) -> bool:
     if isinstance(node, ast.Call) and name == "params":
         return isinstance(node.func, ast.Name) and node.func.id == "load"
     return isinstance(node, ast.Name) and node.id == name
+
+
+def test_dvc_takes_the_graph():
+    COMPILED_MULTI_STAGE_SCHEMA(GRAPH)
 
 
 def test_one_stage_per_file():

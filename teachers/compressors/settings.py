@@ -36,7 +36,7 @@ class Compression(Section):
 
     of: Name | None = None
     """Shorten what this compressor made; null: the teacher's draws."""
-    on: Literal["right", "wrong"] = "right"
+    outcome: Literal["right", "wrong"] = "right"
     """The teacher's right draws, or its wrong ones, for students that learn from short wrong traces."""
     control: bool = False
     """Controls are exempt from re-verification's filter."""
@@ -49,8 +49,8 @@ class Compression(Section):
     def _something_to_work_on(self) -> Self:
         if self.of is not None and self.teacher_only is not None:
             raise ValueError(f"works on the teacher's traces alone: {self.teacher_only}; leave out `of`")
-        if self.of is not None and self.on == "wrong":
-            raise ValueError(f"works on what {self.of!r} made, which says whether it is right or wrong; leave out `on`")
+        if self.of is not None and self.outcome == "wrong":
+            raise ValueError(f"works on what {self.of!r} made, which says whether it is right or wrong; leave out `outcome`")
         return self
 
     @model_validator(mode="after")
@@ -224,13 +224,13 @@ def in_order(compressors: Mapping[str, Compression]) -> list[str]:
         if not ready:
             found = ", ".join(f"{name}.{key}: {other}" for name, waits in left.items() for key, other in waits.items() if other)
             raise ValueError(f"{found}: these wait for each other or for a compressor that is not there; allowed: {sorted(compressors)}")
-        done += sorted(ready, key=lambda name: (compressors[name].on, compressors[name].of or ""))
+        done += sorted(ready, key=lambda name: (compressors[name].outcome, compressors[name].of or ""))
     return done
 
 
 def of_wrong(compressors: Mapping[str, Compression]) -> set[str]:
     """The names of those that shorten wrong draws, or what came of them."""
-    return {name for name, settings in compressors.items() if _root(settings, compressors).on == "wrong"}
+    return {name for name, settings in compressors.items() if _root(settings, compressors).outcome == "wrong"}
 
 
 def _root(settings: Compression, compressors: Mapping[str, Compression]) -> Compression:
@@ -242,7 +242,7 @@ def _root(settings: Compression, compressors: Mapping[str, Compression]) -> Comp
 
 def groups(compressors: Mapping[str, AnyCompression]) -> list[dict[str, AnyCompression]]:
     """The compressors in order, those together that follow each other and work on the same."""
-    found = groupby(in_order(compressors), key=lambda name: (compressors[name].of, compressors[name].on))
+    found = groupby(in_order(compressors), key=lambda name: (compressors[name].of, compressors[name].outcome))
     return [{name: compressors[name] for name in names} for _, names in found]
 
 

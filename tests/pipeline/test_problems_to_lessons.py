@@ -138,7 +138,7 @@ def test_problems_become_lessons(teacher: Path, script: Path, problems: list[Pro
 
 def test_wrong_draws_are_shortened_too_and_become_negatives_and_pairs(teacher: Path, script: Path, problems: list[Problem]) -> None:
     values = params_of(teacher, script, right_share=0.5).model_dump(by_alias=True)
-    values["shorten"] |= {"cut": {"kind": "truncated", "on": "wrong", "share": 0.5}, "cut_more": {"kind": "shortest", "of": "cut"}}
+    values["shorten"] |= {"cut": {"kind": "truncated", "outcome": "wrong", "share": 0.5}, "cut_more": {"kind": "shortest", "of": "cut"}}
     pairs = {"rule": "right_over_wrong", "right": "post_think", "wrong": "cut"}
     values["students"] |= {
         "negative": {"from": "base", "negatives": {"of": "cut_more"}, "objective": {"kind": "sft", "imitate": True}},

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from pipeline.commands.doctor import recipes_in
 from pipeline.support.params import FileSource, HubSource, ModelSource, Params, load, training_of
@@ -51,3 +52,10 @@ def test_the_cpu_recipe_reads_local_files_and_fetched_models() -> None:
         "models/qwen2.5-coder-1.5b-instruct",
         "models/qwen2.5-coder-0.5b-instruct",
     }
+
+
+def test_no_setting_has_a_name_that_yaml_reads_as_something_else() -> None:
+    schema = Params.model_json_schema(by_alias=True)
+    names = {name for part in (schema, *schema["$defs"].values()) for name in part.get("properties", {})}
+    assert len(names) > 100
+    assert {name for name in names if not isinstance(yaml.safe_load(name), str)} == set()

@@ -10,7 +10,7 @@ from pipeline.support.student_settings import Student
 
 BASE = {"from": "base", "lessons": {"teacher": 1}}
 REDI = {"from": "long", "pairs": {"rule": "right_over_wrong"}, "objective": {"kind": "redi"}}
-WRONG_SHORT = {"kind": "post_think", "on": "wrong"}
+WRONG_SHORT = {"kind": "post_think", "outcome": "wrong"}
 
 
 def params(students: dict[str, Any], **shorten: Any) -> Params:

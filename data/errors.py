@@ -50,3 +50,7 @@ class PreflightError(ShortcotError, RuntimeError):
 
 class StageError(ShortcotError, RuntimeError):
     """A bound that a stage guards is broken."""
+
+
+class CollapseError(StageError):
+    """A training spoilt its model and was stopped."""

@@ -53,10 +53,12 @@ def compose(students: Mapping[str, Plan], of: Material, *, rows_per_problem: int
     for name, plan in students.items():
         taught = _taught(of, slots(shared, plan.mix, rows_per_problem=rows_per_problem, seed=seed) if plan.mix else {})
         used = [_positive(name, of, trace, tag=plan.tags.get(trace.writer)) for trace in taught]
-        used += [*_negatives(name, of, plan, shared), *_pairs(name, of, plan, shared)]
-        if not used:
-            raise StageError(f"students.{name}: no problem has the wrong traces or pairs that it asks for; {_wrong(of)}")
-        dropped = _dropped(name, of, needed, used={lesson.trace_id for lesson in used}, writers=sorted(plan.right | plan.wrong))
+        negatives, paired = list(_negatives(name, of, plan, shared)), list(_pairs(name, of, plan, shared))
+        if (plan.negatives and not negatives) or (plan.pairs and not paired):
+            asked = "wrong traces" if plan.negatives else "pairs"
+            raise StageError(f"students.{name}: no problem has the {asked} that it asks for; {_wrong(of)}")
+        used += [*negatives, *paired]
+        dropped = _dropped(name, of, needed, used={lesson.trace_id for lesson in used}, plan=plan)
         lessons[name] = sorted([*used, *dropped], key=_place)
     return lessons
 
@@ -119,7 +121,7 @@ def _negatives(student: str, of: Material, plan: Plan, shared: Sequence[str]) ->
     settings = plan.negatives
     if settings is None:
         return
-    for problem in shared if settings.problems == "shared" else sorted(of.problems):
+    for problem in _problems(settings.problems, of, shared):
         for found in choose(settings, of.wrong[settings.of].get(problem, [])):
             lesson = _lesson(student, of, found.trace, Role.NEGATIVE, found.flaw.value)
             yield lesson.model_copy(
@@ -131,11 +133,15 @@ def _pairs(student: str, of: Material, plan: Plan, shared: Sequence[str]) -> Ite
     """Both sides of every pair that a student learns from."""
     if plan.pairs is None:
         return
-    for problem in shared:
+    for problem in _problems(plan.pairs.problems, of, shared):
         for number, pair in enumerate(pairs(plan.pairs, of.choices(problem))):
             for role, side in ((Role.CHOSEN, pair.chosen), (Role.REJECTED, pair.rejected)):
                 lesson = _lesson(student, of, side.trace, role, side.reason)
                 yield lesson.model_copy(update={"completion": side.text, "pair": number, "ends": side.reason != Flaw.TRUNCATED.value})
+
+
+def _problems(which: str, of: Material, shared: Sequence[str]) -> Sequence[str]:
+    return shared if which == "shared" else sorted(of.problems)
 
 
 def _wrong(of: Material) -> str:
@@ -143,11 +149,12 @@ def _wrong(of: Material) -> str:
     return f"wrong traces there are: {dict(found)}. Sample more draws, or ask for other flaws"
 
 
-def _dropped(student: str, of: Material, needed: Sequence[str], *, used: Set[str], writers: Sequence[str]) -> Iterator[Lesson]:
-    """Every trace of these writers that is not used, with the reason."""
-    for trace in (trace for writer in writers for trace in of.traces[writer] if trace.id not in used):
+def _dropped(student: str, of: Material, needed: Sequence[str], *, used: Set[str], plan: Plan) -> Iterator[Lesson]:
+    """Every trace of the plan's writers that is not used, with the reason."""
+    for trace in (trace for writer in sorted(plan.right | plan.wrong) for trace in of.traces[writer] if trace.id not in used):
         lacking = [writer for writer in needed if trace.problem_id not in of.usable[writer]]
-        reason = of.reasons.get(trace.id) or (f"problem lacks {', '.join(lacking)}" if lacking else NOT_CHOSEN)
+        wanted = trace.writer in plan.wrong and trace.id in {one.trace.id for one in of.wrong[trace.writer].get(trace.problem_id, [])}
+        reason = (None if wanted else of.reasons.get(trace.id)) or (f"problem lacks {', '.join(lacking)}" if lacking else NOT_CHOSEN)
         yield _lesson(student, of, trace, Role.DROPPED, reason)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from statistics import fmean
 
 from data.difficulty import pass_rate
 from data.lineage import origin
-from data.negatives import Negative, negative
+from data.negatives import Negative, negative, tokens_of
 from data.pairs import Choices, Side
 from data.records import TEACHER, Outcome, Problem, Recheck, Trace
 from data.statement import lesson_text
@@ -33,8 +34,8 @@ class Material:
     """Trace → why it cannot be taught."""
     wrong: dict[str, dict[str, list[Negative]]] = field(default_factory=lambda: defaultdict(dict))
     """Writer → problem → its wrong traces."""
-    pass_rates: dict[str, float] = field(default_factory=dict)
-    """Problem → share of the teacher's draws that are right."""
+    drawn: dict[str, list[tuple[Outcome, float]]] = field(default_factory=lambda: defaultdict(list))
+    """Problem → what each of the teacher's draws is, and its length as a lesson in tokens."""
 
     def add(self, trace: Trace, reason: str | None) -> None:
         """Take in a trace, in draw order; `reason` says why it cannot be used, None that it can."""
@@ -59,7 +60,10 @@ class Material:
             for writer, of_problem in self.usable.items()
         }
         wrong = {writer: of_problem.get(problem, []) for writer, of_problem in self.wrong.items()}
-        return Choices(right, wrong, self.pass_rates.get(problem, 0.0))
+        drawn = self.drawn[problem]
+        lengths = [tokens for outcome, tokens in drawn if outcome is Outcome.RIGHT]
+        rate = pass_rate(outcome for outcome, _ in drawn) if drawn else 0.0
+        return Choices(right, wrong, rate, fmean(lengths) if lengths else None)
 
 
 def material(
@@ -74,12 +78,12 @@ def material(
 
     `thought_right` names the traces whose thinking states the right answer: a wrong one among them contradicts itself.
     """
-    result, drawn = Material(problems), defaultdict[str, list[Outcome]](list)
+    result = Material(problems)
     by_id = {trace.id: trace for trace in traces}
     for trace in traces:
         outcome = long[origin(trace, by_id).id]
         if trace.writer == TEACHER:
-            drawn[trace.problem_id].append(outcome)
+            result.drawn[trace.problem_id].append((outcome, tokens_of(lesson_text(trace) or trace.text, trace)))
         found = negative(trace, outcome, thought_right=trace.id in thought_right)
         if found is not None:
             result.add_wrong(found)
@@ -88,5 +92,4 @@ def material(
         else:
             said = short[trace.id]
             result.add(trace, None if said.survives else f"{NOT_SURVIVED}: {said.reason}")
-    result.pass_rates = {problem: pass_rate(found) for problem, found in drawn.items()}
     return result

@@ -25,7 +25,7 @@ class Flaw(StrEnum):
     """It was cut at its token limit; it teaches no end."""
 
 
-USUAL = frozenset({Flaw.WRONG, Flaw.CONTRADICTORY, Flaw.UNPARSED})
+USUAL = (Flaw.WRONG, Flaw.CONTRADICTORY, Flaw.UNPARSED)
 """Truncated ones are negatives only when asked for: what is wrong with them may be the limit alone."""
 FLAWS = {Outcome.WRONG: Flaw.WRONG, Outcome.UNPARSED: Flaw.UNPARSED, Outcome.TRUNCATED: Flaw.TRUNCATED}
 """What a verifier says → the flaw. Timeouts and errors say nothing of a trace."""
@@ -37,7 +37,7 @@ class Negatives(Section):
 
     of: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")] = "teacher"
     """Their writer."""
-    flaws: frozenset[Flaw] = USUAL
+    flaws: tuple[Flaw, ...] = USUAL
     per_problem: int = Field(1, ge=1)
     """At most so many of one problem, so that hard problems do not outweigh the others."""
     choose: Choice = "first"
@@ -56,9 +56,19 @@ class Negative(NamedTuple):
     text: str
 
     @property
+    def tokens(self) -> float:
+        """About how many tokens its text has."""
+        return tokens_of(self.text, self.trace)
+
+    @property
     def ends(self) -> bool:
         """Whether its text came to its own end."""
         return self.flaw is not Flaw.TRUNCATED
+
+
+def tokens_of(text: str, trace: Trace) -> float:
+    """About how many tokens a text has that was cut out of a trace: the trace's own count, by the share of its characters."""
+    return trace.completion_tokens * len(text) / max(1, len(trace.text))
 
 
 def negative(trace: Trace, outcome: Outcome, *, thought_right: bool = False) -> Negative | None:
@@ -87,7 +97,7 @@ def ordered(negatives: Sequence[Negative], by: Choice) -> list[Negative]:
     if by == "first":
         return list(negatives)
     sign = 1 if by == "shortest" else -1
-    return sorted(negatives, key=lambda found: sign * found.trace.completion_tokens)
+    return sorted(negatives, key=lambda found: sign * found.tokens)
 
 
 def unique(negatives: Iterable[Negative]) -> list[Negative]:

@@ -1,35 +1,45 @@
 """Pairs of traces of one problem, the better one first: what preference objectives learn from.
 
-Length in tokens is the writer's own count. Sources: Kimi k1.5's long2short (arXiv 2501.12599), DAST (arXiv 2503.04472).
+Lengths are those of the texts that are trained, in the writer's tokens. Sources: Kimi k1.5's long2short (arXiv 2501.12599), DAST (arXiv
+2503.04472).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from statistics import fmean
 from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from data.negatives import USUAL, Flaw, Negative, ordered, unique
+from data.negatives import USUAL, Flaw, Negative, ordered, tokens_of, unique
 from data.records import TEACHER, Section, Trace
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
-class RightOverWrong(Section):
-    """The shortest right trace against the longest wrong one, the next shortest against the next longest, and so on."""
+class Rule(Section):
+    """What all rules have."""
+
+    problems: Literal["shared", "all"] = "shared"
+    """Of the problems that all students share, or of all training problems."""
+
+
+class RightOverWrong(Rule):
+    """The shortest right trace against the longest wrong one, the next shortest against the next longest, and so on.
+
+    Unlike in Kimi's rule, the wrong one may be shorter than the right one: most wrong traces of a problem are.
+    """
 
     rule: Literal["right_over_wrong"]
     right: Name = TEACHER
     """Writer of the right traces."""
     wrong: Name = TEACHER
     """Writer of the wrong ones."""
-    flaws: frozenset[Flaw] = USUAL
+    flaws: tuple[Flaw, ...] = USUAL
     per_problem: int = Field(1, ge=1)
 
 
-class ShortOverLong(Section):
+class ShortOverLong(Rule):
     """A right short trace against a right long one."""
 
     rule: Literal["short_over_long"]
@@ -42,7 +52,7 @@ class ShortOverLong(Section):
     per_problem: int = Field(1, ge=1)
 
 
-class ByBudget(Section):
+class ByBudget(Rule):
     """The teacher's draws of equal outcome, ranked by how they keep to a budget that depends on the problem's difficulty (DAST)."""
 
     rule: Literal["budget"]
@@ -50,9 +60,9 @@ class ByBudget(Section):
     """The budget of a problem that no draw solves (L_max)."""
     margin: float = Field(0.15, gt=0)
     """Scores of a pair differ by at least this."""
-    outcomes: frozenset[Literal["right", "wrong"]] = frozenset({"right", "wrong"})
+    outcomes: tuple[Literal["right", "wrong"], ...] = ("right", "wrong")
     """Pairs of right draws (DCP), of wrong ones (DICP), or both."""
-    flaws: frozenset[Flaw] = USUAL
+    flaws: tuple[Flaw, ...] = USUAL
     """Of the wrong draws."""
 
 
@@ -81,6 +91,8 @@ class Choices(NamedTuple):
     wrong: Mapping[str, Sequence[Negative]]
     pass_rate: float
     """Share of right draws among all of the teacher's."""
+    right_tokens: float | None
+    """Mean length of the right ones; None without any."""
 
 
 def right_writers(rule: PairRule) -> set[str]:
@@ -126,7 +138,7 @@ def _short_over_long(rule: ShortOverLong, choices: Choices) -> Iterator[Pair]:
 def _by_budget(rule: ByBudget, choices: Choices) -> Iterator[Pair]:
     right = _sides(choices.right.get(TEACHER, ()))
     wrong = [_side(one) for one in unique(one for one in choices.wrong.get(TEACHER, ()) if one.flaw in rule.flaws)]
-    budget = token_budget([_tokens(side) for side in right], pass_rate=choices.pass_rate, most=rule.max_tokens)
+    budget = token_budget(choices.right_tokens, pass_rate=choices.pass_rate, most=rule.max_tokens)
     scored = {
         "right": [(score_right(_tokens(side) / budget - 1), side) for side in right],
         "wrong": [(score_wrong(_tokens(side) / budget - 1), side) for side in wrong],
@@ -142,9 +154,9 @@ def _score(scored: tuple[float, Side]) -> float:
     return scored[0]
 
 
-def token_budget(right_tokens: Sequence[int], *, pass_rate: float, most: int) -> float:
+def token_budget(right_tokens: float | None, *, pass_rate: float, most: int) -> float:
     """How many tokens a problem is worth: p · mean length of its right draws + (1 - p) · `most` (DAST, L_budget)."""
-    return pass_rate * (fmean(right_tokens) if right_tokens else most) + (1 - pass_rate) * most
+    return pass_rate * (most if right_tokens is None else right_tokens) + (1 - pass_rate) * most
 
 
 def score_right(excess: float) -> float:
@@ -169,5 +181,5 @@ def _side(one: Negative) -> Side:
     return Side(one.trace, one.text, one.flaw.value)
 
 
-def _tokens(side: Side) -> int:
-    return side.trace.completion_tokens
+def _tokens(side: Side) -> float:
+    return tokens_of(side.text, side.trace)

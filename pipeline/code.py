@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from data.errors import StageError
 from data.records import content_id
 from pipeline.support import paths
 from pipeline.support.closure import Sources
@@ -33,6 +34,14 @@ def code(graph: Mapping[str, Any], params: Params, sources: Sources) -> dict[str
         inputs = named_paths([part_of(settings, name) for name in settings_of(graph[stage])])
         hashes[stage] = content_id(sources.closure_hash(f"pipeline.{stage}"), [[p.as_posix(), content_hash(p)] for p in inputs])
     return hashes
+
+
+def check_current(params: Params) -> None:
+    """For commands beside the graph: raise StageError where the code or the files of `distill` changed since the last `dvc repro`."""
+    known = json.loads(paths.CODE.read_text(encoding="utf-8")) if paths.CODE.is_file() else {}
+    graph = yaml.safe_load(Path("dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    if known.get("distill") != code({"distill": graph["distill"]}, params, Sources())["distill"]:
+        raise StageError("the code of `distill`, or a file that it reads, changed since the last run; `dvc repro` first")
 
 
 def settings_of(stage: Mapping[str, Any]) -> list[str]:

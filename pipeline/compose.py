@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from data import lessons
 from data.chat import split
-from data.lineage import by_problem, outcomes, rechecks_of, training_problems
+from data.lineage import by_problem, origin, outcomes, rechecks_of, training_problems
 from data.material import material
 from data.records import Lesson, Outcome, Problem, Recheck, Role, Trace, Verdict
 from data.tables import read_all, read_table, write_table
 from data.verifiers.stated import Thinking, stated_all
 from pipeline.support import paths
-from pipeline.support.params import Compose, load
+from pipeline.support.params import Compose, Verify, load
 from pipeline.support.stage import Statistics, run_stage
 from pipeline.support.student_settings import Student
 
@@ -30,23 +30,25 @@ class Tables(NamedTuple):
     short_verdicts: Sequence[Recheck]
 
 
-def compose(settings: Compose, students: Mapping[str, Student], *, tables: Tables) -> dict[str, list[Lesson]]:
+def compose(settings: Compose, students: Mapping[str, Student], *, tables: Tables, verify: Verify) -> dict[str, list[Lesson]]:
     """Traces and verdicts → the lessons of every student."""
     training = training_problems(tables.problems)
     ordered = [trace for group in by_problem([*tables.long, *tables.short], training).values() for trace in group]
     said = outcomes(tables.long, tables.long_verdicts)
     survived = rechecks_of(tables.short, tables.short_verdicts)
     plans = {name: student.plan for name, student in students.items()}
-    thought_right = _thought_right(training, tables.long, said) if any(plan.negatives or plan.pairs for plan in plans.values()) else set()
+    thought_right = _thought_right(training, ordered, said, verify)
     of = material(training, ordered, long=said, short=survived, thought_right=thought_right)
     return lessons.compose(plans, of, rows_per_problem=settings.rows_per_problem, seed=settings.seed)
 
 
-def _thought_right(problems: Mapping[str, Problem], traces: Sequence[Trace], said: Mapping[str, Outcome]) -> set[str]:
-    """The wrong traces whose thinking states the right answer."""
-    wrong = [trace for trace in traces if said[trace.id] is Outcome.WRONG]
+def _thought_right(problems: Mapping[str, Problem], traces: Sequence[Trace], said: Mapping[str, Outcome], verify: Verify) -> set[str]:
+    """The traces with a wrong answer whose thinking states the right one; the same whatever students ask for."""
+    by_id = {trace.id: trace for trace in traces}
+    wrong = [trace for trace in traces if said[origin(trace, by_id).id] is Outcome.WRONG]
     thinkings = [Thinking(trace.id, problems[trace.problem_id].reference, split(trace.text).thinking) for trace in wrong]
-    return {trace_id for trace_id, outcome in stated_all(thinkings) if outcome is Outcome.RIGHT}
+    judged = stated_all(thinkings, workers=verify.workers, timeout_seconds=verify.timeout_seconds)
+    return {trace_id for trace_id, outcome in judged if outcome is Outcome.RIGHT}
 
 
 def read_tables() -> Tables:
@@ -62,7 +64,7 @@ def read_tables() -> Tables:
 
 def _body(statistics: Statistics) -> None:
     params = load()
-    composed = compose(params.compose, params.students, tables=read_tables())
+    composed = compose(params.compose, params.students, tables=read_tables(), verify=params.verify)
     shutil.rmtree(paths.LESSONS, ignore_errors=True)  # a student that left the params leaves the folder
     statistics.rows_in = sum(write_table(paths.lessons_of(student), rows) for student, rows in composed.items())
     statistics.dropped = Counter(row.reason for rows in composed.values() for row in rows if row.role is Role.DROPPED)

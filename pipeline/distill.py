@@ -8,6 +8,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+from data.adapters import is_adapter
 from data.errors import ParamsError, StageError
 from data.hub import local_folder
 from pipeline.support import paths
@@ -18,7 +19,6 @@ from pipeline.support.student_settings import BASE
 from students.checkpoints import publish, training_id
 from students.job import Job, Spent, Trained
 from students.launch import Finished, train
-from students.merge import is_adapter
 
 
 def distill(params: Params, lessons: Path, output: Path, *, student: str, seed: int) -> Finished:

@@ -1,4 +1,4 @@
-"""Stage `evaluate`: what every student and the untrained base answer on validation and test, with one engine start for all."""
+"""Stage `evaluate`: what every student and the untrained base answer on validation and test, with one start of an engine for all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from data.adapters import NAT, is_plain
 from data.records import Problem, Score, Split
 from data.tables import read_all, write_table
 from data.verifiers.judge import TextCase, judge_texts
@@ -16,13 +17,14 @@ from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
 from pipeline.support.student_settings import BASE
 from students.checkpoints import folder_hash
-from students.merge import NAT
 from students.strength import at_strength
-from teachers.adapters import LOADERS, is_plain
+from teachers.adapters import LOADERS
 from teachers.engine import EngineSpec, ModelRef
 from teachers.evaluation import Answer, Quiz, Subject, answers, model_at, questions, scores
 from teachers.generate import Generator
 
+HF_BATCH = 64
+"""Questions at a time where transformers answers: it holds every text at its full length, and vLLM does not."""
 ModelOf = Callable[[str, int], Path]
 """Where the trained weights of a student and seed lie."""
 
@@ -88,7 +90,8 @@ def _by_engine(subjects: Iterable[Subject], spec: EngineSpec) -> list[tuple[Engi
     known = list(subjects)
     special = [subject for subject in known if spec.kind != "scripted" and not is_plain(subject.model.adapter)]
     plain = [subject for subject in known if subject not in special]
-    return [(own, group) for own, group in ((spec, plain), (replace(spec, kind="hf", arguments={}), special)) if group]
+    slow = replace(spec, kind="hf", arguments={}, batch=min(spec.batch, HF_BATCH))
+    return [(own, group) for own, group in ((spec, plain), (slow, special)) if group]
 
 
 def _with_nat(model: Any, folder: Path) -> Any:

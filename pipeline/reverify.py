@@ -16,7 +16,7 @@ from pipeline.support.params import Params, Reader, load
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.compressors.settings import of_wrong
 from teachers.generate import Generator
-from teachers.recheck import Rule, Tally, probe_of, probes_of, recheck, requests_of
+from teachers.recheck import OF_WRONG, Rule, Tally, probe_of, probes_of, recheck, requests_of
 from teachers.sampling import Recipe, usable
 
 
@@ -60,7 +60,7 @@ def _body(statistics: Statistics) -> None:
     traces = list(read_table(paths.SHORT_TRACES, Trace))
     rechecks = reverify(load(), read_all(paths.PROBLEMS, Problem), traces=traces, statistics=statistics) if traces else []
     statistics.rows_in = len(traces)
-    statistics.dropped = Counter(recheck.reason for recheck in rechecks if not recheck.survives)
+    statistics.dropped = Counter(recheck.reason for recheck in rechecks if not recheck.survives and recheck.reason != OF_WRONG)
     statistics.rows_out = write_table(paths.SHORT_VERDICTS, rechecks) - statistics.dropped.total()
 
 

@@ -36,10 +36,10 @@ class Measured(NamedTuple):
 
 
 class Training(NamedTuple):
-    """How the student learnt: words for the objective, its lessons by writer and share, rows, and settings worth knowing."""
+    """How the student learnt: words for the objective and for what its rows are, rows, and settings worth knowing."""
 
     objective: str
-    lessons: Mapping[str, float]
+    lessons: str
     rows: int
     settings: Mapping[str, Any]
 
@@ -158,14 +158,13 @@ def _numbers(facts: CardFacts) -> str:
 
 def _making(facts: CardFacts) -> str:
     training = facts.training
-    mixture = ", ".join(f"{writer} : {share:g}" for writer, share in training.lessons.items())
     settings = ", ".join(f"{name} {value}" for name, value in training.settings.items())
     return (
         f"- Data: {_named(facts.data)}, licence {facts.data.licence}; {facts.problems['train']} training problems. "
         "Problems that share text with an evaluation problem were dropped before sampling.\n"
         f"- Teacher: {_named(facts.teacher)}, licence {facts.teacher.licence}. Its draws were verified against the gold answers; "
-        "only right ones were shortened, and short ones were verified again on their thinking alone.\n"
-        f"- Method: {training.objective}; {training.rows} rows (writer : share: {mixture}); the loss counts the completion alone.\n"
+        "right ones were shortened, and short ones were verified again on their thinking alone.\n"
+        f"- Method: {training.objective}; {training.rows} rows ({training.lessons}); the loss counts the completion alone.\n"
         f"- Settings: {settings}."
     )
 

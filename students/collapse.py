@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import NamedTuple
 
 from students.settings import Guard
@@ -33,12 +34,14 @@ class Look(NamedTuple):
 
 
 def collapse(looks: Sequence[Look], guard: Guard) -> str | None:
-    """Why the last look is a collapse, against the first and the best before it; None where it is none."""
-    first, last, ended = looks[0], looks[-1], max(look.finished for look in looks)
+    """Why the last look is a collapse, against the best of all; None where it is none."""
+    last = looks[-1]
+    if not isfinite(last.logp_right):
+        return f"log p of right rows is {last.logp_right}"
     falls = (
-        ("log p of right rows fell", "nats per token", first.logp_right, last.logp_right, "max_drop"),
-        ("the share of texts that end fell", "", ended, last.finished, "max_unfinished"),
-        ("the share of text that is not repeated fell", "", 1 - first.repeated, 1 - last.repeated, "max_repeated"),
+        ("log p of right rows fell", "nats per token", max(look.logp_right for look in looks), last.logp_right, "max_drop"),
+        ("the share of texts that end fell", "", max(look.finished for look in looks), last.finished, "max_unfinished"),
+        ("the share of text that is not repeated fell", "", 1 - min(look.repeated for look in looks), 1 - last.repeated, "max_repeated"),
     )
     for what, unit, before, now, bound in falls:
         if before - now > getattr(guard, bound):

@@ -59,7 +59,7 @@ class Trained(Section):
     rows: int
     """Rows that were trained."""
     dropped: dict[str, int]
-    """Reason → positive lessons that were not trained."""
+    """Reason → lessons that were to be trained and were not."""
     steps: int
     trained_tokens: int
     """Tokens read, prompts included, padding not, over all epochs."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from data.adapters import is_adapter, is_plain, kind_of
 from data.errors import PreflightError, StageError
 from students.checkpoints import file_hash
 from students.curve import CURVE
@@ -16,9 +16,6 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel
 
-ADAPTER = "adapter_config.json"
-LORA, NAT = "LORA", "NAT"
-"""Kinds of adapters, as their settings call them."""
 NOT_SERVED = (TRAINED, CURVE)
 PROBE_ROWS, PROBE_TOKENS = 4, 64
 
@@ -32,16 +29,6 @@ class MergeReport(NamedTuple):
     """Share of probe positions with the same most likely token."""
 
 
-def is_adapter(folder: Path) -> bool:
-    """Whether a folder holds an adapter and not whole weights."""
-    return (folder / ADAPTER).is_file()
-
-
-def adapter_kind(folder: Path) -> str:
-    """LORA, or NAT (students/nat.py)."""
-    return str(json.loads((folder / ADAPTER).read_text(encoding="utf-8"))["peft_type"])
-
-
 def merged(model_folder: Path, base_folder: Path, out: Path) -> MergeReport:
     """Write plain weights for serving to `out`, with tokenizer, chat template and generation settings; return how they differ.
 
@@ -51,10 +38,10 @@ def merged(model_folder: Path, base_folder: Path, out: Path) -> MergeReport:
     out.mkdir(parents=True, exist_ok=True)
     if not is_adapter(model_folder):
         return _copied(model_folder, out)
-    if (kind := adapter_kind(model_folder)) != LORA:
+    if not is_plain(model_folder):
         raise PreflightError(
-            f"{model_folder}: an adapter of kind {kind} depends on its input, so it cannot be merged or served; hand off a student that "
-            "distils it (objective nce)"
+            f"{model_folder}: an adapter of kind {kind_of(model_folder)} depends on its input, so it cannot be merged or served; hand off "
+            "a student that distils it (objective nce)"
         )
     if not (base_folder / "config.json").is_file():
         raise PreflightError(f"{base_folder}: no config.json: not the folder of the weights that {model_folder} was trained on")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from data.errors import ParamsError, PreflightError
-from students.settings import Dpo, Nat, Nce, Objective, Training
+from students.settings import Dpo, Nat, Nce, Objective, OfPairs, SimPo, Training, Unlikelihood
 
 if TYPE_CHECKING:
     import torch
@@ -78,6 +78,12 @@ def check_capabilities(training: Training, found: Devices, objective: Objective 
          "objectives dpo, nat and nce do not go with launch.strategy: zero3, which shards the weights that they read; use zero2"),
         (isinstance(objective, Nat | Nce) and (training.adapter == "none" or training.quantization != "none"),
          "objectives nat and nce train an adapter on plain weights; set adapter: lora and quantization: none"),
+        (isinstance(objective, Dpo | SimPo) and training.micro_batch_rows % 2 != 0,
+         f"micro_batch_rows: {training.micro_batch_rows} divides pairs, which objectives dpo and simpo compare; give an even number"),
+        (isinstance(objective, OfPairs) and training.batch_rows % 2 != 0,
+         f"batch_rows: {training.batch_rows} divides pairs; give an even number"),
+        (isinstance(objective, Unlikelihood | OfPairs) and launch.strategy == "zero3" and training.guard.looks > 0,
+         "guard: a training with wrong rows cannot be watched under launch.strategy: zero3; use zero2, or set guard.looks: 0"),
         (training.batch_rows % rows != 0,
          f"batch_rows: {training.batch_rows} is no multiple of micro_batch_rows × processes = {rows}; change one of them"),
     ]  # fmt: skip

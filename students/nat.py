@@ -23,8 +23,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from data.adapters import ADAPTER, NAT
 from data.errors import StageError
-from students.merge import ADAPTER, NAT
 from students.settings import Nat, Training
 
 if TYPE_CHECKING:
@@ -97,12 +97,14 @@ def build(model: PreTrainedModel, negative: Path, settings: Nat, training: Train
     Only the positive adapters and the units are trainable. Works on any model that PEFT adapts, since PEFT finds the layers.
     """
     from peft import PeftModel
-    from peft.tuners.lora import Linear
+    from peft.tuners.lora import Linear, LoraLayer
 
     adapted = PeftModel.from_pretrained(model, str(negative))
     found = [(name, layer) for name, layer in adapted.named_modules() if isinstance(layer, Linear)]
     if not found:
         raise StageError(f"{negative}: the adapter adapts no linear layer of this model; NAT needs a LoRA on linear layers")
+    if strange := [name for name, layer in found if not isinstance(layer.get_base_layer(), nn.Linear)]:
+        raise StageError(f"{negative}: adapts {strange[0]}, which is no torch.nn.Linear; choose linear layers by lora_targets")
     for name, layer in found:
         base, (adapter,) = layer.get_base_layer(), layer.active_adapters
         frozen = _beside(base, layer.r[adapter], scale=layer.scaling[adapter])
@@ -110,6 +112,8 @@ def build(model: PreTrainedModel, negative: Path, settings: Nat, training: Train
         learning = _beside(base, training.lora_rank, scale=training.lora_alpha / training.lora_rank, dropout=training.lora_dropout)
         _put(adapted, name, _layer(base, frozen, learning, settings))
     plain: PreTrainedModel = adapted.get_base_model()
+    if left := [name for name, module in plain.named_modules() if isinstance(module, LoraLayer)]:
+        raise StageError(f"{negative}: adapts {left[0]} too, which NAT cannot; choose linear layers by lora_targets")
     return _only_learning(plain)
 
 
@@ -195,6 +199,8 @@ def read_into(model: nn.Module, folder: Path) -> None:
     if tensors.keys() != own.keys():
         raise StageError(f"{folder / WEIGHTS}: holds other layers than the model: {sorted(tensors.keys() ^ own.keys())[:3]}")
     for name, tensor in tensors.items():
+        if own[name].shape != tensor.shape:
+            raise StageError(f"{folder / WEIGHTS}: {name} has shape {tuple(tensor.shape)}, the model's {tuple(own[name].shape)}")
         own[name].data.copy_(tensor)
 
 

@@ -57,7 +57,8 @@ def unlikelihood_loss(found: Likelihood, wrong_B: torch.Tensor, *, weight: float
     """-log p over the tokens of right rows and -`weight` · log(1 - p) over those of wrong ones, per supervised token of the batch.
 
     arXiv 1908.04319 (unlikelihood of tokens), with the weight of arXiv 2312.12832, equation 16. `tokens` as in `sft_loss`: those of
-    the whole global batch, right and wrong.
+    the whole global batch, right and wrong, so that a step on right rows is that of `sft_loss` on the same batch. A wrong token that is
+    nearly sure (1 - p below LEAST_DOUBT) has no gradient.
     """
     doubt_BS = torch.log((-torch.expm1(found.logp_BS)).clamp(min=LEAST_DOUBT)).masked_fill(~found.mask_BS, 0.0)
     total = torch.where(wrong_B[:, None], weight * doubt_BS, found.logp_BS).sum()

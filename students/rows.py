@@ -94,9 +94,8 @@ def layout(rows: Sequence[Row], training: Training, *, seed: int) -> list[int]:
     """Indices of the rows in the order of training, both sides of a pair in one batch."""
     units = _units(rows)
     width = max(map(len, units))
-    for name in ("batch_rows", "micro_batch_rows"):
-        if (value := getattr(training, name)) % width:
-            raise ParamsError(f"distill.training.{name}: {value} divides pairs; give an even number")
+    if training.batch_rows % width:
+        raise ParamsError(f"distill.training.batch_rows: {training.batch_rows} divides pairs; give an even number")
     lengths = [max(len(rows[index].input_ids) for index in unit) for unit in units]
     return [index for unit in training_order(lengths, training, seed=seed, width=width) for index in units[unit]]
 

@@ -96,12 +96,14 @@ class Guard(Section):
     """Right rows, and as many wrong ones, whose likelihood is measured."""
     prompts: int = Field(8, ge=1)
     """Questions that the model answers, greedily."""
+    max_tokens: int = Field(512, ge=1)
+    """Most tokens of such an answer."""
     max_drop: float = Field(1.0, gt=0)
-    """How far log p of right rows may fall below the start, in nats per token."""
+    """How far log p of right rows may fall below the best look, in nats per token."""
     max_unfinished: float = Field(0.5, gt=0, le=1)
     """How far the share of answers that end may fall below the best look."""
     max_repeated: float = Field(0.5, gt=0, le=1)
-    """How far the share of repeated text may rise above the start."""
+    """How far the share of repeated text may rise above the best look."""
 
 
 class Launch(Section):

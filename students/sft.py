@@ -6,6 +6,7 @@ The loss of a step is a mean over the whole global batch, however it is divided:
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from data.errors import ParamsError, PreflightError
+from data.adapters import ADAPTER
+from data.errors import ParamsError, PreflightError, StageError
 from data.records import Lesson
 from data.tables import disk_errors_named, read_all
 from students.checkpoints import last_complete
@@ -34,7 +36,7 @@ from students.models import (
 from students.preflight import check_collator, check_fits, preflight
 from students.reference import row_logprobs
 from students.rows import Encoded, Row, encode, layout, steps_of, supervised
-from students.settings import Dpo, Nat, Nce, Sft
+from students.settings import Dpo, Nat, Nce, OfPairs, Sft, Unlikelihood
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -61,7 +63,18 @@ def train(job: Job) -> Trained:
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     trained = _trained(job, encoded, precision)
     _save(trainer, job, trained, precision)
+    del trainer
+    _let_go()
     return trained
+
+
+def _let_go() -> None:
+    """Free what a trainer and its cycles hold, since another training may follow in this process."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _one_bar_only() -> None:
@@ -73,6 +86,10 @@ def _one_bar_only() -> None:
 
 def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, precision: Precision) -> SFTTrainer:
     """The trainer of these rows, checked and ready to start."""
+    from transformers import set_seed
+
+    set_seed(job.seed)  # adapters and units are drawn before the trainer seeds
+    _check_wrong(job, rows)
     arguments = arguments_of(job, len(rows), precision)  # before the model: ZeRO-3 shards weights while they load
     model = load_model(job.base, job.training, precision)
     check_fits(rows, model.config)
@@ -86,9 +103,17 @@ def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, p
     check_collator(trainer.data_collator, rows, tokenizer)
     _watch(trainer, job, rows, tokenizer)
     if isinstance(job.objective, Dpo):
-        reference = row_logprobs(trainer.model, rows, trainer.data_collator, batch_rows=job.training.micro_batch_rows)
+        trainer.model.to(trainer.args.device)  # DeepSpeed moves it later
+        with trainer.accelerator.autocast():
+            reference = row_logprobs(trainer.model, rows, trainer.data_collator, batch_rows=job.training.micro_batch_rows)
         trainer.train_dataset = _dataset(rows, order, reference)
     return trainer
+
+
+def _check_wrong(job: Job, rows: list[Row]) -> None:
+    """An objective that needs wrong rows must not become another one where none are left."""
+    if isinstance(job.objective, Unlikelihood | OfPairs) and not any(row.wrong for row in rows):
+        raise StageError(f"objective {job.objective.kind}: no wrong row is left of {len(rows)}; raise distill.training.max_length")
 
 
 def _watch(trainer: SFTTrainer, job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase) -> None:
@@ -97,7 +122,9 @@ def _watch(trainer: SFTTrainer, job: Job, rows: list[Row], tokenizer: PreTrained
 
     guard = job.training.guard
     if guard.looks and any(row.wrong for row in rows) and any(not row.wrong for row in rows):
-        probe = probe_of(rows, guard, trainer.data_collator, tokenizer)
+        if job.training.launch.strategy == "zero3":
+            raise ParamsError("distill.training.guard: a training with wrong rows cannot be watched under zero3; set guard.looks: 0")
+        probe = probe_of(rows, job.training, trainer.data_collator, tokenizer)
         trainer.add_callback(Watcher(probe, guard, what=f"objective {job.objective.kind}"))
 
 
@@ -228,7 +255,7 @@ def _save(trainer: SFTTrainer, job: Job, trained: Trained, precision: Precision)
             trainer.model.generation_config.save_pretrained(part)
             for unwanted in ("training_args.bin", "README.md"):
                 (part / unwanted).unlink(missing_ok=True)
-            _settle_adapter(part / "adapter_config.json", job)
+            _settle_adapter(part / ADAPTER, job)
             write_curve(part / CURVE, trainer.state.log_history)
             trained.write(part)
             part.replace(job.model)

@@ -10,9 +10,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.adapters import is_adapter
 from data.errors import StageError
 from data.tables import disk_errors_named
-from students.merge import ADAPTER
 
 if TYPE_CHECKING:
     import torch
@@ -32,7 +32,7 @@ def at_strength(model: Path, base: Path, strength: float, out: Path) -> Path:
     with disk_errors_named(part):
         shutil.rmtree(part, ignore_errors=True)
         shutil.copytree(model, part, ignore=shutil.ignore_patterns(WEIGHTS))
-        start = None if (model / ADAPTER).is_file() else _tensors(base)
+        start = None if is_adapter(model) else _tensors(base)
         for file in sorted(model.glob(WEIGHTS)):
             _write(file, part, start, strength)
         part.replace(out)

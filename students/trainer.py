@@ -57,10 +57,12 @@ class WithSides:
         self.collate = collate
 
     def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
-        """The batch, with `wrong` and `reference` of shape (rows,)."""
+        """The batch, with `wrong` and `reference` of shape (rows,) where the examples have them."""
         batch = self.collate([{name: example[name] for name in ("input_ids", "labels")} for example in examples])
-        wrong = torch.tensor([bool(example.get("wrong")) for example in examples])
-        return {**batch, "wrong": wrong, "reference": torch.tensor([float(example.get("reference", 0.0)) for example in examples])}
+        if not any("wrong" in example for example in examples):
+            return batch
+        wrong = torch.tensor([bool(example["wrong"]) for example in examples])
+        return {**batch, "wrong": wrong, "reference": torch.tensor([float(example["reference"]) for example in examples])}
 
 
 class ContrastTrainer(QuietTrainer):
@@ -68,6 +70,7 @@ class ContrastTrainer(QuietTrainer):
 
     def __init__(self, *, objective: Contrast, **arguments: Any) -> None:
         super().__init__(**arguments)
+        self.model_accepts_loss_kwargs: bool = True  # losses are parts of the global batch's: nobody divides them again
         self.objective = objective
         self.data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] = WithSides(self.data_collator)
 
@@ -140,6 +143,7 @@ class NceTrainer(QuietTrainer):
 
     def __init__(self, *, objective: Nce, teacher: torch.nn.Module, **arguments: Any) -> None:
         super().__init__(**arguments)
+        self.model_accepts_loss_kwargs: bool = True  # as in ContrastTrainer
         self.objective, self.teacher = objective, teacher.to(self.args.device).eval()
 
     def compute_loss(

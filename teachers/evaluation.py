@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from data.adapters import is_adapter
 from data.chat import CLOSE, OPEN, text_ids
 from data.errors import StageError
 from data.records import Problem, Score, Split, Verdict
@@ -63,7 +64,7 @@ Questions = Mapping[Request, Sequence[tuple[Problem, Mode]]]
 
 def model_at(folder: Path, base: Path) -> ModelRef:
     """The weights of a trained student: a LoRA adapter on `base`, or a model of its own. Raises StageError where there is none."""
-    if (folder / "adapter_config.json").is_file():
+    if is_adapter(folder):
         return ModelRef(base, folder)
     if not (folder / "config.json").is_file():
         raise StageError(f"{folder}: no trained model lies here (neither config.json nor adapter_config.json); run `dvc repro` to train it")

@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from data.adapters import ADAPTER
 from data.errors import EngineError
 from data.records import content_id
 from teachers.engine import EngineSpec, ModelRef
@@ -97,13 +98,13 @@ def model_hash(folder: Path) -> str:
 def adapter_hash(folder: Path) -> str:
     """32 hex digits of the content of a LoRA adapter's folder; the place of its base is not part of it."""
     weights = _files(folder, ("adapter_model*.safetensors", "adapter_model*.bin"))
-    config = folder / "adapter_config.json"
+    config = folder / ADAPTER
     if not weights or not config.is_file():
         raise EngineError(f"{folder}: no adapter lies here; adapter_config.json and adapter_model.safetensors are needed")
     settings = json.loads(config.read_text(encoding="utf-8"))
     settings.pop("base_model_name_or_path", None)
     names_and_hashes = [(file.name, _file_hash(file)) for file in weights]
-    return _hash_of([("adapter_config.json", content_id(settings)), *names_and_hashes])
+    return _hash_of([(ADAPTER, content_id(settings)), *names_and_hashes])
 
 
 def _weights(spec: EngineSpec, model: ModelRef) -> str:

@@ -21,6 +21,8 @@ from teachers.sampling import Recipe
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+OF_WRONG = "of a wrong draw"
+"""Reason of a short trace that can be nothing but a negative."""
 Require = Literal["stated", "continued", "both", "either"]
 
 
@@ -121,7 +123,7 @@ def recheck(trace: Trace, problem: Problem, *, stated: Outcome, tally: Tally, ru
 
 def _judge(writer: str, rule: Rule, *, stated: bool, continued: tuple[int, int]) -> tuple[bool, str]:
     if writer in rule.wrong:
-        return False, "of a wrong draw"
+        return False, OF_WRONG
     if writer in rule.controls:
         return True, "control"
     right, draws = continued

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from data.adapters import ADAPTER
 from data.errors import EngineError, ParamsError
 from teachers.engine import EngineSpec
 from teachers.identity import adapter_hash, resolve_dtype
@@ -51,7 +52,7 @@ def adapter_rank(adapter: Path | None) -> int:
     if adapter is None:
         return 0
     adapter_hash(adapter)  # names a folder that holds no adapter
-    settings = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    settings = json.loads((adapter / ADAPTER).read_text(encoding="utf-8"))
     rank = int(max(settings["r"], *(settings.get("rank_pattern") or {}).values(), 1))
     if rank > LORA_RANKS[-1]:
         raise EngineError(f"{adapter}: rank {rank} cannot be served by vLLM, allowed are ranks up to {LORA_RANKS[-1]}; merge the adapter")

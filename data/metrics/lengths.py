@@ -121,10 +121,10 @@ def wrong_counts(lessons: Iterable[Lesson]) -> Counter[str]:
 
 def regrows(answer_tokens: Estimate, lessons: LessonLength) -> bool:
     """Whether a student's answers are surely longer than those it was taught: text that grows again behind a short thinking."""
-    return answer_tokens.low is not None and answer_tokens.low > REGROWN * lessons.answer_tokens
+    return lessons.rows > 0 and answer_tokens.low is not None and answer_tokens.low > REGROWN * lessons.answer_tokens
 
 
 def data_ratios(lengths: Mapping[str, LessonLength], *, long: str) -> dict[str, float]:
-    """Mean tokens of each student's lessons over those of the long student's; empty where that has none."""
+    """Mean tokens of each student's lessons over those of the long student's; students that are taught nothing right are left out."""
     whole = lengths[long].tokens if long in lengths else 0.0
-    return {student: length.tokens / whole for student, length in sorted(lengths.items())} if whole else {}
+    return {student: length.tokens / whole for student, length in sorted(lengths.items()) if length.rows} if whole else {}

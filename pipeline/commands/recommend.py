@@ -18,6 +18,7 @@ from data.metrics.choose import Choice, choose
 from data.metrics.compare import Comparison
 from data.records import TEACHER, Split
 from data.tables import disk_errors_named
+from pipeline.code import check_current
 from pipeline.commands.params import resolved
 from pipeline.compose import Tables, compose, read_tables
 from pipeline.support import paths, report_plots
@@ -52,8 +53,8 @@ class Recommendation(NamedTuple):
 def recommend(params: Params, tables: Tables, options: Options, folder: Path) -> Recommendation:
     """Train and compare probes under `folder`. Raises ParamsError where there is nothing to choose from, or nothing was learnt."""
     probes = _probes(params, options)
-    lessons = compose(probes.compose, probes.students, tables=_part(tables, options.share))
-    models = train_probes(probes, lessons, folder, jobs=options.jobs)
+    lessons = compose(probes.compose, probes.students, tables=_part(tables, options.share), verify=params.verify)
+    models, _ = train_probes(probes, lessons, folder, jobs=options.jobs)
     scores = on_validation(probes, tables.problems, models, command="recommend")
     comparison = compared(probes, scores, (LONG, BASE))
     _check_learnt(comparison)
@@ -76,7 +77,10 @@ def _settings(params: Params, probes: Params, choice: Choice) -> Params:
     assert choice.student is not None
     students = {**params.students, choice.student: probes.students[choice.student]}
     handoff = params.handoff.model_copy(update={"candidates": [choice.student]})
-    return Params.model_validate(params.model_copy(update={"students": students, "handoff": handoff}).model_dump(by_alias=True))
+    try:
+        return Params.model_validate(params.model_copy(update={"students": students, "handoff": handoff}).model_dump(by_alias=True))
+    except ValueError as error:
+        raise ParamsError(f"the recommended student {choice.student!r} does not fit beside the others of params.yaml: {error}") from None
 
 
 def _probes(params: Params, options: Options) -> Params:
@@ -154,6 +158,7 @@ def _write(found: Recommendation, options: Options, folder: Path) -> Path:
 
 def _main(options: Options) -> None:
     params, folder = load(), paths.workspace() / "recommend"
+    check_current(params)
     tables = read_tables()
     found = recommend(params, tables, options, folder)
     path = _write(found, options, folder)

@@ -15,9 +15,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from data.errors import ShortcotError, StageError
+from pipeline.code import check_current
 from pipeline.distill import job_of
 from pipeline.support import paths
 from pipeline.support.params import Params, load
+from pipeline.support.student_settings import ancestors
 from students.job import Job, Trained
 from students.launch import train_all
 
@@ -25,10 +27,10 @@ PREFIX = "distill@"
 
 
 def stale(status: Mapping[str, Any], params: Params) -> list[str]:
-    """The students that `dvc status --json` finds changed, in its order, without those that start from one of them."""
+    """The students that `dvc status --json` finds changed, in its order, without those that descend from one of them."""
     names = [name.rpartition(":")[2] for name in status]
     changed = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
-    return [student for student in changed if params.students[student].start not in changed]
+    return [student for student in changed if not any(parent in changed for parent in ancestors(params.students, student))]
 
 
 def waiting(params: Params, students: Sequence[str]) -> list[Job]:
@@ -52,6 +54,7 @@ def _status() -> dict[str, Any]:
 
 def _main(jobs: int) -> None:
     params = load()
+    check_current(params)
     train_all(waiting(params, stale(_status(), params)), at_once=jobs)
 
 

@@ -1,4 +1,4 @@
-"""Settings of single students, tried on validation problems: `python -m pipeline.commands.tune configs/grids/negatives.yaml`.
+"""Settings of single students, tried on validation problems: `python -m pipeline.commands.tune GRID`.
 
 A grid names students of params.yaml and, for each, settings with the values to try; every combination is trained with one seed on the
 lessons of the last `dvc repro`, from the models that lie there, and compared with the student itself. What was found is a small JSON
@@ -18,15 +18,19 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from data.errors import ParamsError, ShortcotError
+from data.errors import ParamsError, ShortcotError, StageError
 from data.metrics.compare import Comparison
 from data.records import Lesson, Problem
 from data.tables import disk_errors_named, read_all
+from pipeline.code import check_current
+from pipeline.distill import job_of
 from pipeline.support import paths
 from pipeline.support.params import Params, load
 from pipeline.support.probes import compared, on_validation, quiet, train_probes
 from pipeline.support.report_text import count, percent, points
+from pipeline.support.student_settings import ancestors
 from pipeline.support.text_table import render
+from students.job import Trained
 
 RESULTS = Path("results/tune")
 SECTIONS = ("train", "objective")
@@ -67,7 +71,7 @@ def _is_grid(settings: object) -> bool:
 def points_of(grid: Grid) -> list[Point]:
     """Every combination of every student's values, in the order of the file."""
     return [
-        Point(student, f"{student}_{number}", dict(zip(settings, values, strict=True)))
+        Point(student, f"{student}_try{number}", dict(zip(settings, values, strict=True)))
         for student, settings in grid.items()
         for number, values in enumerate(product(*settings.values()))
     ]
@@ -79,6 +83,8 @@ def with_points(params: Params, tried: list[Point]) -> Params:
     for point in tried:
         if point.student not in params.students:
             raise ParamsError(f"{point.student!r} is no student of params.yaml; allowed: {sorted(params.students)}")
+        if point.name in params.students:
+            raise ParamsError(f"students.{point.name}: the grid's points have such names; rename this student")
         values["students"][point.name] = _changed(values["students"][point.student], point.settings)
     try:
         return Params.model_validate(values)
@@ -94,24 +100,52 @@ def _changed(student: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
     return changed
 
 
-def tune(params: Params, problems: list[Problem], grid: Grid, folder: Path, *, jobs: int = 1) -> tuple[list[Point], Comparison]:
-    """Train every point with the first seed, and compare all, and the students themselves, on the validation problems."""
+class Found(NamedTuple):
+    """What a grid gave."""
+
+    tried: list[Point]
+    comparison: Comparison
+    collapsed: Mapping[str, str]
+    """Point → why its training was stopped."""
+
+
+def tune(params: Params, problems: list[Problem], grid: Grid, folder: Path, *, jobs: int = 1) -> Found:
+    """Train every point with the first seed, and compare all, and the students themselves, on the validation problems.
+
+    Raises StageError where a student of the grid, or one that it starts from, is not what params.yaml says now.
+    """
     tried, seed = points_of(grid), params.seeds[0]
     everyone = quiet(with_points(params, tried), seeds=[seed])
+    own = {(student, seed): _as_it_is(params, student, seed) for student in grid}
     lessons = {point.name: read_all(paths.lessons_of(point.student), Lesson) for point in tried}
-    trained = train_probes(everyone, lessons, folder, jobs=jobs)
-    own = {(student, seed): paths.model_of(student, seed) for student in grid}
-    students = {name: student for name, student in everyone.students.items() if name in grid or name in lessons}
-    scores = on_validation(quiet(everyone, students=students), problems, {**own, **trained}, command="tune")
-    return tried, compared(params, scores, tuple(grid))
+    trained, collapsed = train_probes(everyone, lessons, folder, jobs=jobs)
+    models = {**own, **trained}
+    students = {name: student for name, student in everyone.students.items() if (name, seed) in models}
+    scores = on_validation(quiet(everyone, students=students), problems, models, command="tune")
+    return Found(tried, compared(params, scores, tuple(grid)), {name: why for (name, _), why in collapsed.items()})
 
 
-def findings(tried: list[Point], comparison: Comparison) -> dict[str, list[dict[str, Any]]]:
-    """Student → its points with their numbers, the best first."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for point in tried:
-        found.setdefault(point.student, []).append({"settings": dict(point.settings), **dict(_numbers(point, comparison))})
-    return {student: sorted(rows, key=lambda row: -row["accuracy"]) for student, rows in found.items()}
+def _as_it_is(params: Params, student: str, seed: int) -> Path:
+    """The model of a student, trained as params.yaml says, as those are that it starts from."""
+    for name in reversed([student, *ancestors(params.students, student)]):
+        job, there = job_of(params, paths.lessons_of(name), student=name, seed=seed), Trained.read(paths.model_of(name, seed))
+        if there is None or there.training_id != job.work.name:
+            raise StageError(f"{paths.model_of(name, seed)}: not trained as params.yaml says; `dvc repro` first")
+    return paths.model_of(student, seed)
+
+
+def rows_of(found: Found) -> dict[str, list[dict[str, Any]]]:
+    """Student → its points with their numbers, the best first, those that collapsed last."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    for point in found.tried:
+        why = found.collapsed.get(point.name)
+        numbers = {"collapsed": why} if why else dict(_numbers(point, found.comparison))
+        rows.setdefault(point.student, []).append({"settings": dict(point.settings), **numbers})
+    return {student: _best_first(own) for student, own in rows.items()}
+
+
+def _best_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(rows, key=lambda row: -row.get("accuracy", -1.0))
 
 
 def _numbers(point: Point, comparison: Comparison) -> Iterator[tuple[str, float | int | None]]:
@@ -121,27 +155,37 @@ def _numbers(point: Point, comparison: Comparison) -> Iterator[tuple[str, float 
         yield from ((name, estimate.value), (f"{name}_low", estimate.low), (f"{name}_high", estimate.high))
 
 
-def table(tried: list[Point], comparison: Comparison) -> str:
+def table(found: Found) -> str:
     """The points as text, each against the student as it is."""
     rows = []
-    for point in tried:
-        own, pair = comparison.summary[point.name], comparison.paired[point.student][point.name]
+    for point in found.tried:
         said = ", ".join(f"{name} {value}" for name, value in point.settings.items())
+        if point.name in found.collapsed:
+            rows.append([point.student, said, "collapsed", "", ""])
+            continue
+        own, pair = found.comparison.summary[point.name], found.comparison.paired[point.student][point.name]
         rows.append([point.student, said, percent(own["accuracy"]), count(own["tokens"]), points(pair.difference)])
     return render(("student", "settings", "accuracy", "tokens / question", "- as it is (points)"), rows, left=(0, 1))
 
 
-def _write(found: Mapping[str, list[dict[str, Any]]], folder: Path) -> None:
+def keep(rows: Mapping[str, list[dict[str, Any]]], folder: Path) -> None:
+    """Write each student's points; those that were kept before stay, unless the same settings were tried again."""
     with disk_errors_named(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for student, rows in found.items():
-            (folder / f"{student}.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+        for student, new in rows.items():
+            file = folder / f"{student}.json"
+            before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+            known = [row["settings"] for row in new]
+            together = _best_first([*new, *(row for row in before if row["settings"] not in known)])
+            file.write_text(json.dumps(together, indent=1) + "\n", encoding="utf-8")
 
 
 def _main(grid: Path, jobs: int) -> None:
-    tried, comparison = tune(load(), read_all(paths.PROBLEMS, Problem), read_grid(grid), paths.workspace() / "tune", jobs=jobs)
-    _write(findings(tried, comparison), RESULTS)
-    print(table(tried, comparison))
+    params = load()
+    check_current(params)
+    found = tune(params, read_all(paths.PROBLEMS, Problem), read_grid(grid), paths.workspace() / "tune", jobs=jobs)
+    keep(rows_of(found), RESULTS)
+    print(table(found))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from data.metrics.choose import Choice
 from data.records import Problem
 from pipeline.support.params import FileSource, HubSource, LabSource, ModelSource, Params, training_of
-from pipeline.support.student_settings import BASE
+from pipeline.support.student_settings import BASE, Student
 from students.card import CardFacts, Interval, Measured, Serving, Source, Training
 from teachers.serve_check import Bounds, ServeReport
 from teachers.serving import ServeSettings, serve_arguments
@@ -75,16 +75,38 @@ def _relative(path: str) -> str:
     return Path(path).name if Path(path).is_absolute() else path
 
 
+METHODS = {
+    "sft": "supervised fine-tuning",
+    "unlikelihood": "likelihood of right texts and unlikelihood of wrong ones,",
+    "redi": "REDI, which pulls right texts up and pushes wrong ones down,",
+    "dpo": "direct preference optimisation",
+    "simpo": "simple preference optimisation (SimPO)",
+    "nce": "distillation (NCE) of a student that learnt from right and wrong texts, into weights:",
+}
+"""What an objective is called in a card."""
+
+
 def _training(params: Params, student: str, metrics: Metrics) -> Training:
     settings = training_of(params, student)
     weights = "all weights" if settings.adapter == "none" else f"LoRA of rank {settings.lora_rank}, merged into the weights"
+    own = params.students[student]
+    start = "" if own.start == BASE else f", going on from the student `{own.start}`"
     kept = ("epochs", "learning_rate", "schedule", "batch_rows", "precision", "quantization")
     return Training(
-        f"supervised fine-tuning of {weights}",
-        params.students[student].lessons,
+        f"{METHODS[own.objective.kind]} of {weights}{start}",
+        _learnt(own),
         int(metrics[f"{student}.lesson_rows"]),
         {name.replace("_", " "): getattr(settings, name) for name in kept},
     )
+
+
+def _learnt(student: Student) -> str:
+    """What its rows are, in words."""
+    shares = ", ".join(f"{writer} : {share:g}" for writer, share in student.lessons.items())
+    parts = [f"writer : share: {shares}"] if shares else []
+    parts += [f"wrong traces of {student.negatives.of}"] if student.negatives else []
+    parts += [f"pairs by the rule {student.pairs.rule}"] if student.pairs else []
+    return "; ".join(parts)
 
 
 def _measured(student: str, metrics: Metrics) -> Measured:

@@ -113,9 +113,10 @@ def _asked(params: Params, ratios: Mapping[str, float]) -> dict[str, float]:
     """What the compressor of a student taught by one alone is asked for: a share, or the data ratio of the student whose compressor it is
     `like`. A share that depends on difficulty is no one number, and where a floor decides, the share is none that was asked for.
     """
-    taught_by = {next(iter(student.lessons)): name for name, student in params.students.items() if len(student.lessons) == 1}
+    alone = {name: next(iter(student.lessons)) for name, student in params.students.items() if len(student.lessons) == 1}
+    taught_by = {writer: name for name, writer in reversed(alone.items())}
     found = {}
-    for writer, student in taught_by.items():
+    for student, writer in alone.items():
         settings = params.shorten.get(writer)
         if isinstance(settings, PruneTokensSettings) and settings.floor is not None:
             continue

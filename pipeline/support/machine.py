@@ -134,7 +134,7 @@ def _trainings(params: Params, devices: Devices) -> Iterator[str]:
     refusals = set()
     for student in params.students:
         try:
-            check_capabilities(training_of(params, student), devices)
+            check_capabilities(training_of(params, student), devices, params.students[student].objective)
         except ParamsError as error:
             refusals.add(str(error))
     yield from sorted(refusals)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -270,6 +271,13 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
+    def _candidates_can_be_served(self) -> Self:
+        for name in self.handoff.candidates or ():
+            if name in self.students and not self.students[name].is_servable:
+                raise ValueError(f"handoff.candidates: {name!r} is a nat student, which cannot be served; name one that distils it")
+        return self
+
+    @model_validator(mode="after")
     def _variants_are_of_students(self) -> Self:
         for name, variant in self.evaluate.variants.items():
             place = f"evaluate.variants.{name}"
@@ -277,6 +285,8 @@ class Params(Section):
                 raise ValueError(f"{place}: this name is taken; choose another")
             if variant.of not in self.students:
                 raise ValueError(f"{place}.of: {variant.of!r} is no student; allowed: {sorted(self.students)}")
+            if variant.strength != 1 and not self.students[variant.of].is_servable:
+                raise ValueError(f"{place}.strength: {variant.of!r} is a nat student, which has no weights on a line from the base")
             tags = self.students[variant.of].asked_by
             if variant.ask is not None and variant.ask not in tags:
                 raise ValueError(f"{place}.ask: {variant.ask!r} is no tag of {variant.of}; allowed: {sorted(filter(None, tags))}")
@@ -284,8 +294,13 @@ class Params(Section):
 
 
 def training_of(params: Params, student: str) -> Training:
-    """The training settings of one student: the shared ones with its own on top."""
-    return Training.model_validate({**params.distill.training.model_dump(), **params.students[student].train})
+    """The training settings of one student: the shared ones with its own on top, key by key."""
+    return Training.model_validate(_over(params.distill.training.model_dump(), params.students[student].train))
+
+
+def _over(shared: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    nested = {key: _over(shared[key], value) for key, value in own.items() if isinstance(value, dict) and isinstance(shared.get(key), dict)}
+    return {**shared, **own, **nested}
 
 
 def load(path: Path = PARAMS) -> Params:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
+from data.errors import CollapseError, StageError
 from data.metrics.compare import Comparison, Rules, compare
 from data.records import Lesson, Problem, Score, Split
 from data.tables import write_table
@@ -19,8 +22,18 @@ Models = Mapping[tuple[str, int], Path]
 """Student and seed → where its weights lie."""
 
 
-def train_probes(params: Params, lessons: Mapping[str, Iterable[Lesson]], folder: Path, *, jobs: int) -> dict[tuple[str, int], Path]:
-    """Train these students of `params` with every seed; what was trained before on the same lessons is not trained again."""
+class Probes(NamedTuple):
+    """What was trained, and why some of it collapsed."""
+
+    models: dict[tuple[str, int], Path]
+    collapsed: dict[tuple[str, int], str]
+
+
+def train_probes(params: Params, lessons: Mapping[str, Iterable[Lesson]], folder: Path, *, jobs: int) -> Probes:
+    """Train these students of `params` with every seed; what was trained before on the same lessons is not trained again.
+
+    A training that collapses is a finding and stops no other one.
+    """
     found: dict[tuple[str, int], Job] = {}
     for student, rows in lessons.items():
         file = folder / "lessons" / f"{student}.jsonl"
@@ -29,10 +42,20 @@ def train_probes(params: Params, lessons: Mapping[str, Iterable[Lesson]], folder
     places = {probe: folder / "models" / job.work.name for probe, job in found.items()}
     new = [probe for probe, place in places.items() if Trained.read(place) is None]
     if jobs > 1:
-        train_all([found[probe] for probe in new], at_once=jobs)
+        _ahead({found[probe].work: found[probe] for probe in new}, jobs)
+    collapsed = {}
     for student, seed in new:
-        distill(params, found[student, seed].lessons, places[student, seed], student=student, seed=seed)
-    return places
+        try:
+            distill(params, found[student, seed].lessons, places[student, seed], student=student, seed=seed)
+        except CollapseError as error:
+            collapsed[student, seed] = str(error)
+    return Probes({probe: place for probe, place in places.items() if probe not in collapsed}, collapsed)
+
+
+def _ahead(jobs: Mapping[Path, Job], at_once: int) -> None:
+    """Train side by side; what fails is tried again by the caller, who sees why."""
+    with suppress(StageError):
+        train_all(list(jobs.values()), at_once=at_once)
 
 
 def quiet(params: Params, **changes: object) -> Params:

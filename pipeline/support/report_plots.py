@@ -44,8 +44,8 @@ def _read_curve(path: Path) -> list[dict[str, float]]:
 
 
 def curve_rows(curves: Curves) -> list[dict[str, str | float]]:
-    """All curves as one table."""
-    return [{"student": student, "seed": seed, **row} for (student, seed), rows in curves.items() for row in rows]
+    """The points of all curves that have a loss, as one table."""
+    return [{"student": student, "seed": seed, **row} for (student, seed), rows in curves.items() for row in rows if "loss" in row]
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> None:

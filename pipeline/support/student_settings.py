@@ -14,6 +14,8 @@ from data.records import Section
 from students.settings import Nat, Nce, Objective, OfPairs, Sft, Training, Unlikelihood
 
 BASE = "base"
+OF_LORA = ("adapter", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "quantization")
+"""What a LoRA that is gone on with has from its first training."""
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -86,16 +88,21 @@ class Student(Section):
         return self
 
 
+def ancestors(students: Mapping[str, Student], name: str) -> list[str]:
+    """The students that one starts from, the nearest first. Raises ValueError for one that is not there and for a circle."""
+    chain = [name]
+    while (start := students[chain[-1]].start) != BASE:
+        if start not in students or start in chain:
+            wrong = "is no student" if start not in students else "comes round to itself"
+            raise ValueError(f"students.{chain[-1]}.from: {start!r} {wrong}; allowed: {BASE}, or one of {sorted(students)}")
+        chain.append(start)
+    return chain[1:]
+
+
 def check_starts(students: Mapping[str, Student], trainings: Mapping[str, Training]) -> None:
     """Every student starts from the base, or from one that does, and so on, with weights that it can go on with. Raises ValueError."""
-    for name in students:
-        chain = [name]
-        while (start := students[chain[-1]].start) != BASE:
-            if start not in students or start in chain:
-                wrong = "is no student" if start not in students else "comes round to itself"
-                raise ValueError(f"students.{chain[-1]}.from: {start!r} {wrong}; allowed: {BASE}, or one of {sorted(students)}")
-            chain.append(start)
     for name, student in students.items():
+        ancestors(students, name)
         if why := _cannot_go_on(name, student.start, students, trainings):
             raise ValueError(f"students.{name}.from: {why}")
 
@@ -109,8 +116,10 @@ def _cannot_go_on(name: str, start: str, students: Mapping[str, Student], traini
     if isinstance(objective, Nce) or not parent.is_servable:
         fits = isinstance(objective, Nce) and not parent.is_servable
         return None if fits else f"{start!r} has objective {parent.objective.kind}; nce goes on from nat, and nothing else does"
+    if isinstance(objective, Nat) and not (parent.is_negative and its.adapter == "lora"):
+        return f"{start!r} is no LoRA of wrong traces alone, as nat needs"
+    same: tuple[str, ...] = OF_LORA if own.adapter == "lora" else ("adapter",)
     if isinstance(objective, Nat):
-        return None if parent.is_negative and its.adapter == "lora" else f"{start!r} is no LoRA of wrong traces alone, as nat needs"
-    same = ("adapter", "lora_rank", "lora_alpha", "lora_targets") if own.adapter == "lora" else ("adapter",)
+        same = ("adapter", "lora_targets", "quantization")
     differing = [f"{key}: {getattr(own, key)} and {getattr(its, key)}" for key in same if getattr(own, key) != getattr(its, key)]
     return f"{start!r} is trained with other weights ({', '.join(differing)}), so it cannot be gone on with" if differing else None

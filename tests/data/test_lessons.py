@@ -12,7 +12,7 @@ from data.lessons import Plan, compose, shares, slots
 from data.lineage import by_problem, outcomes, rechecks_of, training_problems
 from data.material import Material, material
 from data.negatives import Flaw, Negatives
-from data.pairs import RightOverWrong
+from data.pairs import ByBudget, RightOverWrong
 from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Split, Status, Trace, Verdict
 
 STUDENTS = {"long": Plan({"teacher": 1.0}), "brief": Plan({"post_think": 1.0}), "mix": Plan({"teacher": 1.0, "post_think": 4.0})}
@@ -227,6 +227,29 @@ def test_both_sides_of_a_pair_stand_together() -> None:
 
 
 def test_a_student_whose_wrong_traces_nobody_wrote_is_refused() -> None:
-    plan = Plan({}, negatives=Negatives(flaws=frozenset({Flaw.UNPARSED})))
+    plan = Plan({}, negatives=Negatives(flaws=(Flaw.UNPARSED,)))
     with pytest.raises(StageError, match=r"students.none: no problem has.*'wrong': 41"):
         compose({"none": plan}, mixed(), rows_per_problem=1, seed=0)
+
+
+def test_positives_whose_negatives_nobody_wrote_are_refused_too() -> None:
+    plan = Plan({"post_think": 1.0}, negatives=Negatives(flaws=(Flaw.UNPARSED,)))
+    with pytest.raises(StageError, match=r"students.hopeful: no problem has the wrong traces"):
+        compose({"hopeful": plan}, mixed(), rows_per_problem=1, seed=0)
+
+
+def test_a_student_with_wrong_traces_changes_no_other_student_s_lessons() -> None:
+    alone = compose({"long": STUDENTS["long"]}, mixed(), rows_per_problem=1, seed=0)["long"]
+    beside = compose({"long": STUDENTS["long"], "wrong": Plan({}, negatives=Negatives())}, mixed(), rows_per_problem=1, seed=0)
+    assert beside["long"] == alone
+    unused = [row for row in beside["wrong"] if row.role is Role.DROPPED and row.reason == "not chosen"]
+    assert len(unused) > 0, "a wrong trace that is not needed was not dropped for being wrong"
+
+
+def test_pairs_may_come_from_problems_that_are_not_shared() -> None:
+    plans = {"long": STUDENTS["long"], "dast": Plan({}, pairs=ByBudget(rule="budget", max_tokens=50, margin=0.001, problems="all"))}
+    of = mixed()
+    for one in of.wrong["teacher"][IDS[-1]][:1]:
+        of.wrong["teacher"][IDS[-1]][0] = one._replace(text=one.text + " and on and on")
+    rows = compose(plans, of, rows_per_problem=1, seed=0)["dast"]
+    assert {row.problem_id for row in rows if row.pair is not None} == {IDS[-1]}, "never solved, and no student else may use it"

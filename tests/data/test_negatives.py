@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import count
+from statistics import fmean
 
 import pytest
 from hypothesis import given, settings
@@ -36,7 +37,8 @@ def lengths(found: Sequence[Pair]) -> list[tuple[int, int]]:
 
 
 def choices(of_right: Sequence[Side] = (), of_wrong: Sequence[Negative] = (), *, short: Sequence[Side] = (), rate: float = 0.5) -> Choices:
-    return Choices({"teacher": of_right, "brief": short}, {"teacher": of_wrong}, rate)
+    lengths = [side.trace.completion_tokens for side in of_right]
+    return Choices({"teacher": of_right, "brief": short}, {"teacher": of_wrong}, rate, fmean(lengths) if lengths else None)
 
 
 WRONG = {
@@ -64,7 +66,7 @@ def test_what_is_right_or_unknown_is_no_negative(outcome: Outcome) -> None:
 def test_truncated_ones_are_taken_only_when_asked_for() -> None:
     cut = wrong(9, Flaw.TRUNCATED)
     assert choose(Negatives(), [cut]) == []
-    assert choose(Negatives(flaws=frozenset(Flaw)), [cut]) == [cut]
+    assert choose(Negatives(flaws=tuple(Flaw)), [cut]) == [cut]
 
 
 def test_equal_texts_count_once_and_a_problem_gives_no_more_than_its_share() -> None:
@@ -94,8 +96,8 @@ def test_a_short_right_trace_stands_against_one_that_is_long_enough() -> None:
 
 
 def test_scores_and_budget_are_those_of_dast() -> None:
-    assert token_budget([10, 20], pass_rate=0.75, most=100) == 0.75 * 15 + 0.25 * 100
-    assert token_budget([], pass_rate=0.0, most=100) == 100
+    assert token_budget(15, pass_rate=0.75, most=100) == 0.75 * 15 + 0.25 * 100
+    assert token_budget(None, pass_rate=0.0, most=100) == 100
     assert [score_right(excess) for excess in (-0.5, 0.0, 0.8, 2.0)] == pytest.approx([0.75, 0.5, 0.1, 0.1])
     assert [score_wrong(excess) for excess in (-1.0, -0.5, 0.0, 2.0)] == pytest.approx([-1.0, -0.55, -0.1, -0.1])
 
@@ -105,7 +107,7 @@ def test_draws_of_equal_outcome_are_ranked_by_their_budget() -> None:
     of = choices([right(10), right(30), right(20)], [wrong(6), wrong(36), wrong(20)], rate=0.5)
     assert lengths(pairs(rule, of)) == [(10, 30), (36, 6)], "right: the shorter; wrong: the longer, up to the budget"
     assert pairs(rule.model_copy(update={"margin": 5.0}), of) == []
-    assert lengths(pairs(rule.model_copy(update={"outcomes": frozenset({"right"})}), of)) == [(10, 30)]
+    assert lengths(pairs(rule.model_copy(update={"outcomes": ("right",)}), of)) == [(10, 30)]
     assert pairs(rule, choices()) == []
 
 
@@ -134,3 +136,12 @@ def test_no_pair_holds_one_text_twice_and_a_problem_gives_each_side_once(
     assert all(pair.chosen.text != pair.rejected.text for pair in found)
     chosen = [pair.chosen.text for pair in found]
     assert len(chosen) == len(set(chosen))
+
+
+def test_pairs_are_ranked_by_the_text_that_is_trained() -> None:
+    """A long answer behind the thinking is cut from a lesson, so it makes a trace no longer."""
+    wordy = trace("<think>1234567890</think>" + "x" * 65, tokens=100)
+    brief = trace("<think>" + "y" * 70 + "</think>end", tokens=90)
+    sides = [Side(wordy, wordy.text[:25], "right"), Side(brief, brief.text, "right")]
+    (found,) = pairs(RULES.validate_python({"rule": "right_over_wrong"}), choices(sides, [wrong(200)]))
+    assert found.chosen.trace == wordy

@@ -1,9 +1,12 @@
+import json
 import shutil
 from pathlib import Path
 
 import pytest
+import yaml
 
-from pipeline.code import code, part_of, remove_strangers, settings_of
+from data.errors import StageError
+from pipeline.code import check_current, code, part_of, remove_strangers, settings_of
 from pipeline.support.closure import ROOMS, Sources
 from pipeline.support.params import load
 
@@ -125,3 +128,14 @@ def test_the_settings_of_a_stage_are_the_parts_that_dvc_names():
     values = {"sample": {"teacher": {"path": "a"}, "draws": 4}, "students": {"long": 1}}
     assert part_of(values, "sample.teacher") == {"path": "a"}
     assert part_of(values, "students.${item.student}") == {"long": 1}
+
+
+def test_commands_beside_the_graph_refuse_code_that_the_graph_has_not_seen(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("pipeline.support.paths.CODE", tmp_path / "code.json")
+    graph = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    (tmp_path / "code.json").write_text(json.dumps(code(graph, load(), Sources(ROOT))))
+    check_current(load())
+    (tmp_path / "code.json").write_text('{"distill": "older"}')
+    with pytest.raises(StageError, match="changed since the last run; `dvc repro` first"):
+        check_current(load())

@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from data.adapters import is_adapter
 from data.errors import ParamsError, StageError
 from data.records import Lesson, Role
 from data.tables import write_table
@@ -15,7 +16,6 @@ from pipeline.distill import _body, distill
 from pipeline.support import paths
 from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics
-from students.merge import is_adapter
 
 TRAINING = {"epochs": 1, "batch_rows": 4, "micro_batch_rows": 4, "max_length": 64, "max_overlong": 0.5, "precision": "fp32"}
 

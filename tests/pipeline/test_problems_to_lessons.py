@@ -108,7 +108,7 @@ def lessons_from(params: Params, problems: list[Problem]) -> tuple[list[Trace], 
     short = shorten(params, problems, traces=long, verdicts=verdicts, statistics=Statistics("shorten")).table()
     rechecks = reverify(params, problems, traces=short, statistics=Statistics("reverify"))
     tables = Tables(problems, long, verdicts, short, rechecks)
-    return long, short, rechecks, compose(params.compose, params.students, tables=tables)
+    return long, short, rechecks, compose(params.compose, params.students, tables=tables, verify=params.verify)
 
 
 def test_problems_become_lessons(teacher: Path, script: Path, problems: list[Problem]) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from pipeline.support.params import Params, load
-from pipeline.support.student_settings import Student
+from pipeline.support.findings import candidates
+from pipeline.support.params import Params, load, training_of
+from pipeline.support.student_settings import Student, ancestors
 
 BASE = {"from": "base", "lessons": {"teacher": 1}}
 REDI = {"from": "long", "pairs": {"rule": "right_over_wrong"}, "objective": {"kind": "redi"}}
@@ -78,3 +79,44 @@ def test_only_wrong_traces_are_negatives_and_only_right_ones_are_lessons() -> No
         params({"other": {"from": "base", "lessons": {"cut": 1}}}, cut=WRONG_SHORT)
     with pytest.raises(ValidationError, match=r"students.other: .'post_think'. write\(s\) no wrong traces"):
         params({"other": {**BASE, "negatives": {"of": "post_think", "tag": "Wrong."}}})
+
+
+CHAIN = {
+    "wrong": {"from": "base", "negatives": {}, "objective": {"kind": "sft", "imitate": True}, "train": {"adapter": "lora"}},
+    "nat": {"from": "wrong", "lessons": {"teacher": 1}, "objective": {"kind": "nat"}, "train": {"adapter": "lora"}},
+    "nce": {"from": "nat", "lessons": {"teacher": 1}, "objective": {"kind": "nce"}, "train": {"adapter": "lora"}},
+}
+
+
+def test_nat_goes_on_from_wrong_traces_and_nce_from_nat() -> None:
+    assert ancestors(params(CHAIN).students, "nce") == ["nat", "wrong"]
+    for name, start in (("nat", "base"), ("nat", "long"), ("nce", "wrong"), ("nce", "base")):
+        with pytest.raises(ValidationError, match=f"students.{name}.from"):
+            params({**CHAIN, name: {**CHAIN[name], "from": start}})
+    with pytest.raises(ValidationError, match=r"students.more.from: 'nat' has objective nat; nce goes on from nat, and nothing else does"):
+        params({**CHAIN, "more": {**BASE, "from": "nat"}})
+
+
+def test_what_a_parent_decides_cannot_be_set_otherwise() -> None:
+    lora = {"adapter": "lora"}
+    with pytest.raises(ValidationError, match=r"lora_dropout: 0.5 and 0.0"):
+        params({"one": {**BASE, "train": lora}, "next": {**BASE, "from": "one", "train": {**lora, "lora_dropout": 0.5}}})
+    nat = {**CHAIN["nat"], "train": {**lora, "lora_targets": ["q_proj"]}}
+    with pytest.raises(ValidationError, match="lora_targets"):
+        params({"wrong": CHAIN["wrong"], "nat": nat})
+
+
+def test_a_nat_student_has_no_strength_and_is_not_handed_off() -> None:
+    values = params(CHAIN).model_dump(by_alias=True, mode="json")
+    with pytest.raises(ValidationError, match="'nat' is a nat student, which has no weights on a line"):
+        Params.model_validate({**values, "evaluate": values["evaluate"] | {"variants": {"half": {"of": "nat", "strength": 0.5}}}})
+    with pytest.raises(ValidationError, match="'nat' is a nat student, which cannot be served"):
+        Params.model_validate({**values, "handoff": values["handoff"] | {"candidates": ["nat"]}})
+    assert candidates(params(CHAIN)) == ["nce"], "nor is what imitates wrong traces"
+
+
+def test_a_student_s_part_of_a_section_keeps_the_shared_rest() -> None:
+    values = params({"next": {**REDI, "train": {"guard": {"max_drop": 3}}}}).model_dump(by_alias=True, mode="json")
+    values["distill"]["training"]["guard"] = {"looks": 4}
+    guard = training_of(Params.model_validate(values), "next").guard
+    assert (guard.looks, guard.max_drop) == (4, 3)

@@ -20,7 +20,10 @@ TRAINING = {"epochs": 1, "batch_rows": 4, "micro_batch_rows": 4, "max_length": 6
 
 
 def test_only_changed_trainings_are_taken() -> None:
-    students = {name: {"from": start, "lessons": {"teacher": 1}} for name, start in (("long", "base"), ("next", "long"), ("other", "base"))}
+    students = {
+        name: {"from": start, "lessons": {"teacher": 1}}
+        for name, start in (("long", "base"), ("next", "long"), ("last", "next"), ("other", "base"))
+    }
     params = Params.model_validate({**load().model_dump(by_alias=True), "students": students})
     assert stale({"code": ["always changed"], "distill@long": [{}], "dvc.yaml:distill@other": [{}], "report": [{}]}, params) == [
         "long",
@@ -28,6 +31,7 @@ def test_only_changed_trainings_are_taken() -> None:
     ]
     assert stale({"distill@long": [{}], "distill@next": [{}]}, params) == ["long"], "what starts from one of these waits for it"
     assert stale({"distill@next": [{}]}, params) == ["next"]
+    assert stale({"distill@last": [{}], "distill@long": [{}]}, params) == ["long"], "though the one between them is not listed"
 
 
 def test_a_model_that_was_trained_ahead_is_published_with_what_it_cost(
@@ -45,6 +49,7 @@ def test_a_model_that_was_trained_ahead_is_published_with_what_it_cost(
         for n in range(4)
     )
     write_table(paths.lessons_of("long"), rows)
+    monkeypatch.setattr(train_ahead, "check_current", lambda _: None)
     monkeypatch.setattr(train_ahead, "_status", lambda: {"distill@long": [{}], "evaluate": [{}]})
     train_ahead._main(jobs=2)
     assert not paths.model_of("long", 1).exists()

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from data.errors import ParamsError
+from data.errors import CollapseError, ParamsError, StageError
 from data.records import Lesson, Problem, Role, Split
 from data.tables import write_table
 from pipeline.commands import tune as command
-from pipeline.commands.tune import findings, points_of, read_grid, table, tune, with_points
+from pipeline.commands.tune import keep, points_of, read_grid, rows_of, table, tune, with_points
 from pipeline.distill import _body
 from pipeline.support import paths
 from pipeline.support.params import Params
@@ -49,25 +49,54 @@ def trained(params: Params, few: list[Problem], tmp_path: Path, monkeypatch: pyt
 def test_every_combination_is_tried_on_validation_and_compared_with_the_student_itself(
     trained: Params, few: list[Problem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tried, comparison = tune(trained, few, GRID, tmp_path / "tune")
-    assert [point.name for point in tried] == ["redi_0", "redi_1", "redi_2", "redi_3"]
-    assert set(comparison.summary) == {"base", "redi", *(point.name for point in tried)} and comparison.problems == 4
-    found = findings(tried, comparison)
-    assert {json.dumps(row["settings"]) for row in found["redi"]} == {json.dumps(dict(point.settings)) for point in tried}
-    assert all(row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"] and row["problems"] == 4 for row in found["redi"])
-    assert len(table(tried, comparison).splitlines()) == 2 + 4
-    command._write(found, tmp_path / "results")
-    assert json.loads((tmp_path / "results/redi.json").read_text()) == found["redi"]
+    found = tune(trained, few, GRID, tmp_path / "tune")
+    assert [point.name for point in found.tried] == ["redi_try0", "redi_try1", "redi_try2", "redi_try3"]
+    assert set(found.comparison.summary) == {"base", "redi", *(point.name for point in found.tried)} and found.comparison.problems == 4
+    rows = rows_of(found)["redi"]
+    assert {json.dumps(row["settings"]) for row in rows} == {json.dumps(dict(point.settings)) for point in found.tried}
+    assert all(row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"] and row["problems"] == 4 for row in rows)
+    assert len(table(found).splitlines()) == 2 + 4
 
     monkeypatch.setattr("pipeline.support.probes.distill", lambda *_, **__: pytest.fail("trained a second time"))
-    assert tune(trained, few, GRID, tmp_path / "tune")[1].summary == comparison.summary
+    assert tune(trained, few, GRID, tmp_path / "tune").comparison.summary == found.comparison.summary
+
+
+def test_a_point_that_collapses_is_a_finding(trained: Params, few: list[Problem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipeline.support import probes
+
+    def collapses(params: Params, *rest: object, student: str, seed: int) -> object:
+        if student == "redi_try1":
+            raise CollapseError("too far")
+        return distill(params, *rest, student=student, seed=seed)
+
+    distill = probes.distill
+    monkeypatch.setattr(probes, "distill", collapses)
+    found = tune(trained, few, {"redi": {"train.learning_rate": [1e-4, 1e-3]}}, tmp_path / "tune")
+    assert found.collapsed == {"redi_try1": "too far"} and "redi_try1" not in found.comparison.summary
+    assert [row.get("collapsed") for row in rows_of(found)["redi"]] == [None, "too far"]
+    assert "collapsed" in table(found).splitlines()[-1]
+
+
+def test_only_students_that_are_what_the_params_say_are_compared_with(trained: Params, few: list[Problem], tmp_path: Path) -> None:
+    changed = trained.model_dump(by_alias=True)
+    changed["students"]["long"]["train"] = {"learning_rate": 5e-4}
+    with pytest.raises(StageError, match=r"models/long/0: not trained as params\.yaml says"):
+        tune(Params.model_validate(changed), few, GRID, tmp_path / "tune")
+
+
+def test_points_of_several_days_are_kept_together(tmp_path: Path) -> None:
+    keep({"redi": [{"settings": {"a": 1}, "accuracy": 0.5}, {"settings": {"a": 2}, "accuracy": 0.1}]}, tmp_path)
+    keep({"redi": [{"settings": {"a": 2}, "accuracy": 0.7}, {"settings": {"a": 3}, "collapsed": "why"}]}, tmp_path)
+    assert [row["settings"]["a"] for row in json.loads((tmp_path / "redi.json").read_text())] == [2, 1, 3]
 
 
 def test_points_differ_from_their_student_in_their_settings_alone(params: Params) -> None:
     both = with_points(params, points_of(GRID))
-    assert both.students["redi_2"].train == {"learning_rate": 1e-3} and both.students["redi"].train == {}
-    assert both.students["redi_2"].objective.model_dump() == {"kind": "redi", "alpha": 0.5}
-    assert both.students["redi_2"].model_copy(update={"train": {}, "objective": both.students["redi"].objective}) == both.students["redi"]
+    assert both.students["redi_try2"].train == {"learning_rate": 1e-3} and both.students["redi"].train == {}
+    assert both.students["redi_try2"].objective.model_dump() == {"kind": "redi", "alpha": 0.5}
+    assert (
+        both.students["redi_try2"].model_copy(update={"train": {}, "objective": both.students["redi"].objective}) == both.students["redi"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -76,6 +105,7 @@ def test_points_differ_from_their_student_in_their_settings_alone(params: Params
         ({"nobody": {"train.epochs": [1]}}, "'nobody' is no student of params.yaml; allowed: .'long', 'redi'."),
         ({"redi": {"train.learning_rate": [-1.0]}}, "greater than 0"),
         ({"redi": {"objective.alhpa": [0.5]}}, "Extra inputs are not permitted"),
+        ({"redi": {"train.guard": [{"max_drop": 0}]}}, "greater than 0"),
     ],
 )
 def test_what_no_student_can_be_is_refused(params: Params, grid: command.Grid, message: str) -> None:

@@ -16,7 +16,7 @@ FACTS = CardFacts(
     data=Source("problems of the lab's generator", None, "MIT"),
     task="lab",
     problems={"train": 2000, "validation": 300, "test": 1000},
-    training=Training("supervised fine-tuning of all weights", {"teacher": 1.0, "post_think": 4.0}, 1800, {"epochs": 6.0}),
+    training=Training("supervised fine-tuning of all weights", "writer : share: teacher : 1, post_think : 4", 1800, {"epochs": 6.0}),
     rule="Among the candidates the one with the fewest mean tokens.",
     measured=[
         Measured("post_think", Interval(0.712, 0.684, 0.739), Interval(61.24, 60.1, 62.4), Interval(0.0, 0.0, 0.0)),

@@ -9,7 +9,7 @@ from data.errors import StageError
 from data.records import Role
 from data.tables import write_table
 from students import trainer
-from students.checkpoints import last_complete
+from students.checkpoints import last_complete, training_id
 from students.collapse import Look, collapse, repeated
 from students.curve import CURVE
 from students.launch import train
@@ -50,6 +50,15 @@ def test_a_collapse_is_a_fall_beyond_a_bound(changed, why):
     assert collapse([GOOD, GOOD._replace(step=9, **changed)], Guard()) == why
 
 
+def test_what_is_not_finite_is_a_collapse():
+    assert collapse([GOOD, GOOD._replace(logp_right=math.nan)], Guard()) == "log p of right rows is nan"
+
+
+def test_likelihood_is_compared_with_the_best_look():
+    low, learnt = GOOD._replace(logp_right=-3.0), GOOD._replace(logp_right=-0.3)
+    assert "fell from -0.30 to -3.00" in str(collapse([low, learnt, low], Guard()))
+
+
 def test_endings_are_compared_with_the_best_look():
     never, always = GOOD._replace(finished=0.0), GOOD._replace(finished=1.0)
     assert collapse([never, never], Guard()) is None, "a model that never ended cannot lose it"
@@ -73,7 +82,7 @@ def test_looks_are_points_of_the_curve(redi_job):
     job = job.model_copy(update={"training": job.training.model_copy(update={"guard": Guard(looks=4, prompts=2)})})
     train(job)
     looks = [point for point in points(job) if "probe_margin" in point]
-    assert [point["step"] for point in looks] == [0, 2, 4, 6, 8]
+    assert [point["step"] for point in looks] == [0, 2, 4, 6, 8], "the start, and as many as asked for, the last at the end"
     for point in looks:
         assert point["probe_margin"] == pytest.approx(point["probe_logp_right"] - point["probe_logp_wrong"])
         assert 0 <= point["probe_finished"] <= 1 and point["probe_tokens"] >= 1 and math.isfinite(point["probe_logp_right"])
@@ -109,3 +118,9 @@ def test_trainings_without_wrong_rows_are_not_watched(make_job):
     job = make_job(epochs=1)
     train(job)
     assert not any("probe_margin" in point for point in points(job))
+
+
+def test_a_loosened_guard_goes_on_from_the_checkpoint(redi_job):
+    strict = redi_job(epochs=6, guard={"max_drop": 1e-6, "max_unfinished": 1.0, "max_repeated": 1.0, "looks": 4}, save_every_steps=1)
+    loose = strict.model_copy(update={"training": strict.training.model_copy(update={"guard": Guard(looks=0)})})
+    assert training_id(strict) == training_id(loose)

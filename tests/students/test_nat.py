@@ -9,16 +9,19 @@ from peft import PeftModel
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from data.adapters import is_adapter
 from data.errors import EngineError, PreflightError, StageError
-from data.records import Role
-from data.tables import write_table
+from data.records import Lesson, Role
+from data.tables import read_all, write_table
 from students import nat
 from students.launch import train
-from students.merge import is_adapter, merged
+from students.merge import merged
+from students.models import Devices, precision_of
 from students.nat import build, layers_of, load, negative_only, save
 from students.objectives import Teaching, disagreement, likelihood, nce_loss, nce_weights, sft_loss
-from students.rows import IGNORED
+from students.rows import IGNORED, encode
 from students.settings import Nat, Nce, Sft, Training
+from students.sft import trainer_for
 from teachers.adapters import LOADERS, check_plain, with_adapter
 
 FORMS = {form: Nat(kind="nat", form=form, width=8) for form in ("linear", "bottleneck")}
@@ -90,6 +93,17 @@ def test_the_weight_of_the_negative_side_is_bounded_and_follows_the_formula(seed
     assert float(share[0, 0, 0]) == pytest.approx(a, abs=1e-4)
     wanted = (1 - a) * unit.value(positive[0, 0]) + a * unit.value(negative_[0, 0])
     assert torch.allclose(out[0, 0], wanted, atol=1e-4)
+
+
+def test_the_start_depends_on_the_job_s_seed_alone(nat_job, tokenizer):
+    def drawn(job, chance):
+        torch.manual_seed(chance)
+        rows = encode(read_all(job.lessons, Lesson), tokenizer, job.training).rows
+        trainer = trainer_for(job, rows, tokenizer, precision_of("fp32", Devices(0, False)))
+        return torch.cat([layer.positive.down.weight.flatten() for layer in layers_of(trainer.model).values()])
+
+    assert torch.equal(drawn(nat_job, 1), drawn(nat_job, 2))
+    assert not torch.equal(drawn(nat_job, 1), drawn(nat_job.model_copy(update={"seed": 1}), 1))
 
 
 def test_it_is_trained_saved_and_loaded_again(nat_job, base, negative, tmp_path):

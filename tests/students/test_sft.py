@@ -97,6 +97,7 @@ def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divi
 
 
 REDI = Redi(kind="redi")
+UNWATCHED = {"looks": 0}
 LOSSES = {
     "redi": (REDI, lambda found, wrong_B: redi_loss(found, wrong_B, alpha=REDI.alpha)),
     "unlikelihood": (Unlikelihood(kind="unlikelihood", weight=0.5), lambda found, wrong_B: unlikelihood_loss(found, wrong_B, weight=0.5)),
@@ -120,7 +121,9 @@ def contrasted(job, make_lesson, rows=16):
 def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(make_job, make_lesson, tokenizer, name):
     objective, loss = LOSSES[name]
     jobs = [
-        make_job(f"micro-{micro}", micro_batch_rows=micro, epochs=1, save_every_steps=1).model_copy(update={"objective": objective})
+        make_job(f"micro-{micro}", micro_batch_rows=micro, epochs=1, save_every_steps=1, guard=UNWATCHED).model_copy(
+            update={"objective": objective}
+        )
         for micro in (8, 2)
     ]
     for job in jobs:
@@ -140,7 +143,9 @@ def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(make_jo
 
 
 def test_redi_widens_the_margin_between_right_and_wrong_rows(make_job, make_lesson):
-    job = make_job(epochs=12, schedule="constant", learning_rate=3e-3, save_every_steps=100).model_copy(update={"objective": REDI})
+    job = make_job(epochs=12, schedule="constant", learning_rate=3e-3, save_every_steps=100, guard=UNWATCHED).model_copy(
+        update={"objective": REDI}
+    )
     train(contrasted(job, make_lesson))
     points = curve(job)
     assert points[-1]["logp_right"] - points[-1]["logp_wrong"] > points[0]["logp_right"] - points[0]["logp_wrong"] + 0.1

@@ -134,7 +134,9 @@ def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(make_jo
 
     rows = rows_of(jobs[0], tokenizer)
     first = [rows[i] for i in layout(rows, jobs[0].training, seed=0)[:8]]
-    batch = built(jobs[0], tokenizer).data_collator([{"input_ids": r.input_ids, "labels": r.labels, "wrong": r.wrong} for r in first])
+    batch = built(jobs[0], tokenizer).data_collator(
+        [{"input_ids": r.input_ids, "labels": r.labels, "wrong": r.wrong, "reference": 0.0} for r in first]
+    )
     assert batch["wrong"].tolist() == [row.wrong for row in first]
     model = AutoModelForCausalLM.from_pretrained(jobs[0].base)
     with torch.no_grad():

@@ -35,6 +35,7 @@ PROBLEM = Problem.create(task="t", split=Split.TRAIN, question="How much?", refe
 STATEMENT = "The answer is \\boxed{5}."
 SOLUTION = f"Ana = 3. 3 + 2 = 5. {STATEMENT}"
 GOLDEN = [json.loads(line) for line in (Path(__file__).parents[1] / "golden/steps.jsonl").read_text(encoding="utf-8").splitlines()]
+SOLVED = [json.loads(line) for line in (Path(__file__).parents[1] / "golden/post_think.jsonl").read_text(encoding="utf-8").splitlines()]
 tokenizer = cache(lambda: train_tokenizer(documents=40))
 
 
@@ -336,6 +337,13 @@ def test_golden_thinkings_are_cut_and_pruned_as_a_reader_would(case: dict[str, A
     else:
         with pytest.raises(Skipped, match="no step concludes"):
             thinking("first_solution")
+
+
+@pytest.mark.parametrize("case", SOLVED, ids=[str(index) for index in range(len(SOLVED))])
+def test_golden_solutions_become_the_thinking(case: dict[str, Any]) -> None:
+    problem = Problem.create(task="t", split=Split.TRAIN, question="How much?", reference=NumberReference(value=case["gold"]))
+    (short,) = build(settings_of("post_think"), desk_with({})).compress(problem, [trace(case["text"])], None)
+    assert short.text == f"<think>{case['thinking']}</think>{case['statement']}", case["why"]
 
 
 @pytest.mark.parametrize(("thinking", "budget", "kept"), [("1 2 3 4 5", 3, "1 2 3"), ("1 2 3", 9, "1 2 3"), ("1 2 3", 0, ""), ("", 4, "")])

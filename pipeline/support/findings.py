@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
@@ -21,6 +21,7 @@ from pipeline.support.student_settings import BASE
 from teachers.compressors.settings import PruneTokensSettings, of_wrong
 
 Seeds = dict[tuple[str, int], dict[str, float]]
+Row = tuple[str, float | str | None]
 
 
 @dataclass(frozen=True)
@@ -131,6 +132,15 @@ def flat(found: Findings, *, long: str) -> dict[str, float | str]:
     """`student.metric` → number, rounded to 6 digits; what is not defined is left out. Names never depend on the numbers."""
     rows = [*_summaries(found), *_pairs(found.test, long), *_data(found, long)]
     rows += [("best.student", found.choice.student or "none"), ("best.within_margin", str(found.choice.within_margin).lower())]
+    return _rounded(rows)
+
+
+def flat_comparison(comparison: Comparison, *, long: str) -> dict[str, float | str]:
+    """What `flat` says of one comparison, under the same names."""
+    return _rounded([*_summary(comparison), *_pairs(comparison, long)])
+
+
+def _rounded(rows: Iterable[Row]) -> dict[str, float | str]:
     return {name: value if isinstance(value, str) else round(value, 6) for name, value in rows if value is not None and _defined(value)}
 
 
@@ -147,9 +157,6 @@ def _defined(value: float | str) -> bool:
     return isinstance(value, str) or isfinite(value)
 
 
-Row = tuple[str, float | str | None]
-
-
 def _with_bounds(name: str, estimate: Estimate) -> list[Row]:
     return [(name, estimate.value), (f"{name}_low", estimate.low), (f"{name}_high", estimate.high)]
 
@@ -157,9 +164,13 @@ def _with_bounds(name: str, estimate: Estimate) -> list[Row]:
 def _summaries(found: Findings) -> Iterator[Row]:
     parts = [("", found.test), ("validation_", found.validation)] + ([("", found.draws)] if found.draws else [])
     for prefix, part in parts:
-        for student, measures in part.summary.items():
-            for measure, estimate in measures.items():
-                yield from _with_bounds(f"{student}.{prefix}{measure}", estimate)
+        yield from _summary(part, prefix)
+
+
+def _summary(comparison: Comparison, prefix: str = "") -> Iterator[Row]:
+    for student, measures in comparison.summary.items():
+        for measure, estimate in measures.items():
+            yield from _with_bounds(f"{student}.{prefix}{measure}", estimate)
 
 
 def _pairs(test: Comparison, long: str) -> Iterator[Row]:

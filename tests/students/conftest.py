@@ -12,7 +12,7 @@ from data.records import Lesson, Role
 from data.tables import write_table
 from data.tasks.lab_tokenizer import train_tokenizer
 from students.job import Job
-from students.settings import Training
+from students.settings import Objective, OfPairs, Training
 
 DEFAULTS = {"batch_rows": 8, "micro_batch_rows": 8, "epochs": 2, "learning_rate": 1e-2, "precision": "fp32", "save_every_steps": 2}
 
@@ -59,5 +59,23 @@ def make_job(tmp_path: Path, base: Path) -> Callable[..., Job]:
         write_table(lessons, (lesson_of(number) for number in range(rows)))
         training = Training.model_validate({**DEFAULTS, **settings})
         return Job(base=base, base_name="tiny/base", lessons=lessons, work=tmp_path / name, training=training, seed=seed)
+
+    return make
+
+
+@pytest.fixture
+def contrast_job(make_job: Callable[..., Job]) -> Callable[..., Job]:
+    """A job whose every second lesson is wrong, as the worse side of a pair where the objective wants pairs."""
+
+    def make(name: str = "work", *, objective: Objective, rows: int = 16, **settings: Any) -> Job:
+        job = make_job(name, rows=rows, **settings).model_copy(update={"objective": objective})
+        paired = isinstance(objective, OfPairs)
+        roles = (Role.CHOSEN, Role.REJECTED) if paired else (Role.POSITIVE, Role.NEGATIVE)
+        lessons = [
+            lesson_of(n, role=roles[n % 2]).model_copy(update={"pair": n // 2 if paired else None, "problem_id": "p"}) for n in range(rows)
+        ]
+        lessons_file = job.lessons.with_name(f"contrast-{name}-{rows}.jsonl")
+        write_table(lessons_file, lessons)
+        return job.model_copy(update={"lessons": lessons_file})
 
     return make

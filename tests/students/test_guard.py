@@ -6,8 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import StageError
-from data.records import Role
-from data.tables import write_table
 from students import trainer
 from students.checkpoints import last_complete, training_id
 from students.collapse import Look, collapse, repeated
@@ -19,15 +17,11 @@ GOOD = Look(step=0, logp_right=-0.5, logp_wrong=-0.6, tokens=20, finished=0.9, r
 
 
 @pytest.fixture
-def redi_job(make_job, make_lesson):
+def redi_job(contrast_job):
     """Pairs of right and wrong lessons; keywords are settings of the training."""
 
     def make(name="work", *, alpha=0.8, **settings):
-        job = make_job(name, rows=16, **settings).model_copy(update={"objective": Redi(kind="redi", alpha=alpha)})
-        roles = (Role.CHOSEN, Role.REJECTED)
-        rows = [make_lesson(n, role=roles[n % 2]).model_copy(update={"pair": n // 2, "problem_id": "p"}) for n in range(16)]
-        write_table(job.lessons, rows)
-        return job
+        return contrast_job(name, objective=Redi(kind="redi", alpha=alpha), **settings)
 
     return make
 

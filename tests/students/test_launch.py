@@ -15,6 +15,7 @@ from data.errors import ParamsError, PreflightError, StageError
 from students.checkpoints import last_complete
 from students.job import Job
 from students.launch import CONFIGS, _alone, _failure, command, environment, train, train_all
+from students.settings import Dpo, Redi, Unlikelihood
 
 PAIR = {"micro_batch_rows": 4, "launch": {"processes": 2, "strategy": "ddp"}}
 
@@ -83,6 +84,20 @@ def test_two_processes_reach_the_loss_of_one(make_job, strategy):
     assert losses(two) == pytest.approx(losses(one), rel=1e-3)
     first, second = load_file(one.model / "model.safetensors"), load_file(two.model / "model.safetensors")
     assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
+
+
+OBJECTIVES = {objective.kind: objective for objective in (Unlikelihood(kind="unlikelihood"), Redi(kind="redi"), Dpo(kind="dpo"))}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_two_processes_reach_the_loss_of_one_with_wrong_rows(contrast_job, name):
+    settings = {"objective": OBJECTIVES[name], "epochs": 4, "guard": {"looks": 0}}
+    one, two = contrast_job("one", **settings), contrast_job("two", **settings, **PAIR)
+    train(one)
+    train(two)
+    assert losses(two) == pytest.approx(losses(one), rel=1e-3)
 
 
 @pytest.mark.slow

@@ -11,8 +11,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.chat import tokenizer_hash
 from data.errors import ParamsError, PreflightError
-from data.records import Lesson, Role
-from data.tables import read_all, write_table
+from data.records import Lesson
+from data.tables import read_all
 from students import curve as curve_file
 from students import sft, trainer
 from students.job import Trained
@@ -20,7 +20,7 @@ from students.launch import train
 from students.models import Devices, precision_of
 from students.objectives import better_side_loss, likelihood, redi_loss, sft_loss, simpo_loss, unlikelihood_loss
 from students.rows import encode, layout
-from students.settings import Dpo, OfPairs, Redi, SimPo, Unlikelihood
+from students.settings import Dpo, Redi, SimPo, Unlikelihood
 
 CPU = Devices(0, False)
 
@@ -106,28 +106,13 @@ LOSSES = {
 }
 
 
-def contrasted(job, make_lesson, rows=16):
-    """The job with every second lesson wrong, as a pair's worse side where the objective wants pairs."""
-    paired = isinstance(job.objective, OfPairs)
-    roles = (Role.CHOSEN, Role.REJECTED) if paired else (Role.POSITIVE, Role.NEGATIVE)
-    lessons = [
-        make_lesson(n, role=roles[n % 2]).model_copy(update={"pair": n // 2 if paired else None, "problem_id": "p"}) for n in range(rows)
-    ]
-    write_table(job.lessons, lessons)
-    return job
-
-
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(make_job, make_lesson, tokenizer, name):
+def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(contrast_job, tokenizer, name):
     objective, loss = LOSSES[name]
-    jobs = [
-        make_job(f"micro-{micro}", micro_batch_rows=micro, epochs=1, save_every_steps=1, guard=UNWATCHED).model_copy(
-            update={"objective": objective}
-        )
-        for micro in (8, 2)
-    ]
+    settings = {"epochs": 1, "save_every_steps": 1, "guard": UNWATCHED}
+    jobs = [contrast_job(f"micro-{micro}", objective=objective, micro_batch_rows=micro, **settings) for micro in (8, 2)]
     for job in jobs:
-        train(contrasted(job, make_lesson))
+        train(job)
     whole, divided = map(curve, jobs)
     assert [p["loss"] for p in divided] == pytest.approx([p["loss"] for p in whole], rel=1e-4)
     assert same(weights(jobs[0]), weights(jobs[1]), 1e-4)
@@ -144,11 +129,22 @@ def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(make_jo
     assert whole[0]["loss"] == pytest.approx(loss(found, batch["wrong"]).item(), rel=1e-4)
 
 
-def test_redi_widens_the_margin_between_right_and_wrong_rows(make_job, make_lesson):
-    job = make_job(epochs=12, schedule="constant", learning_rate=3e-3, save_every_steps=100, guard=UNWATCHED).model_copy(
-        update={"objective": REDI}
-    )
-    train(contrasted(job, make_lesson))
+def test_a_killed_dpo_training_goes_on_with_the_reference_of_its_start(contrast_job, monkeypatch):
+    settings = {"objective": Dpo(kind="dpo"), "epochs": 4, "guard": UNWATCHED}
+    whole, killed = contrast_job("whole", **settings), contrast_job("killed", **settings)
+    train(whole)
+    with monkeypatch.context() as patched:
+        kill_after(patched, 5)
+        with pytest.raises(KilledError):
+            train(killed)
+    train(killed)
+    assert [point["loss"] for point in curve(killed)] == pytest.approx([point["loss"] for point in curve(whole)], rel=1e-5)
+    assert same(weights(killed), weights(whole), 1e-6)
+
+
+def test_redi_widens_the_margin_between_right_and_wrong_rows(contrast_job):
+    job = contrast_job(objective=REDI, epochs=12, schedule="constant", learning_rate=3e-3, save_every_steps=100, guard=UNWATCHED)
+    train(job)
     points = curve(job)
     assert points[-1]["logp_right"] - points[-1]["logp_wrong"] > points[0]["logp_right"] - points[0]["logp_wrong"] + 0.1
 

@@ -34,6 +34,7 @@ def test_only_changed_trainings_are_taken() -> None:
     assert stale({"distill@last": [{}], "distill@long": [{}]}, params) == ["long"], "though the one between them is not listed"
 
 
+@pytest.mark.slow
 def test_a_model_that_was_trained_ahead_is_published_with_what_it_cost(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -90,7 +90,7 @@ def test_a_collapse_stops_the_training_and_keeps_its_checkpoint(redi_job):
 
 
 def test_a_resumed_training_has_looked_before(redi_job, monkeypatch):
-    lenient = {"max_unfinished": 1.0, "max_drop": 50.0, "max_repeated": 1.0}
+    lenient = {"max_unfinished": 1.0, "max_drop": 50.0, "max_repeated": 1.0, "looks": 3, "prompts": 2, "max_tokens": 20}
     whole, killed = (redi_job(name, epochs=6, guard=lenient) for name in ("whole", "killed"))
     train(whole)
 

@@ -12,6 +12,7 @@ import yaml
 from safetensors.torch import load_file
 
 from data.errors import ParamsError, PreflightError, StageError
+from students import launch
 from students.checkpoints import last_complete
 from students.job import Job
 from students.launch import CONFIGS, _alone, _failure, command, environment, train, train_all
@@ -63,6 +64,15 @@ def test_two_processes_never_train_the_same_student_at_once(make_job):
         train(job)
 
 
+def test_trainings_that_fail_side_by_side_are_named(make_job, monkeypatch):
+    jobs = [make_job(str(rows), rows=rows) for rows in (8, 9, 10)]
+    monkeypatch.setattr(launch, "_in_its_own_process", lambda job, threads: int(job is jobs[1]))
+    with pytest.raises(StageError, match=r"1 of 3 trainings failed \(lessons-9, seed 0\)"):
+        train_all(jobs, at_once=2)
+    train_all([jobs[0], jobs[2]], at_once=9)
+
+
+@pytest.mark.slow
 def test_of_trainings_side_by_side_the_good_ones_are_kept(make_job, capfd):
     good, bad = make_job("good", rows=8, epochs=1), make_job("bad", rows=9, epochs=1, max_length=16)
     with pytest.raises(StageError, match=r"1 of 2 trainings failed \(lessons-9, seed 0\)"):

@@ -88,7 +88,7 @@ def test_the_weight_of_the_negative_side_is_bounded_and_follows_the_formula(seed
     assert share.shape == (2, 4, 1) and bool((share.abs() <= beta).all())
     out = unit(x, positive, negative_)
     q, k_pos, k_neg = unit.query(x)[0, 0], unit.key(positive)[0, 0], unit.key(negative_)[0, 0]
-    scores = [math.exp(float(q @ k_pos)), math.exp(float(q @ k_neg))]
+    scores = [math.exp((q @ key).item()) for key in (k_pos, k_neg)]
     a = 2 * beta * scores[1] / sum(scores) - beta
     assert float(share[0, 0, 0]) == pytest.approx(a, abs=1e-4)
     wanted = (1 - a) * unit.value(positive[0, 0]) + a * unit.value(negative_[0, 0])

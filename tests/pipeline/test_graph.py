@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 import yaml
 from dvc.schema import COMPILED_MULTI_STAGE_SCHEMA
+from voluptuous import Invalid
 
 from pipeline.commands.doctor import recipes_in
 from pipeline.support import paths
@@ -57,7 +58,9 @@ def _is(node: ast.expr, name: str) -> bool:
 
 
 def test_dvc_takes_the_graph():
-    COMPILED_MULTI_STAGE_SCHEMA(GRAPH)
+    assert set(COMPILED_MULTI_STAGE_SCHEMA(GRAPH)["stages"]) == set(STAGES)
+    with pytest.raises(Invalid, match="extra keys not allowed"):
+        COMPILED_MULTI_STAGE_SCHEMA({**GRAPH, "stages": {"distill": {**GRAPH["stages"]["distill"], "desc": "not beside foreach"}}})
 
 
 def test_one_stage_per_file():

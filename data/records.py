@@ -49,6 +49,11 @@ class Outcome(StrEnum):
     TIMEOUT = "timeout"
     ERROR = "error"
 
+    @property
+    def votes(self) -> bool:
+        """Whether there is an answer that can vote."""
+        return self in (Outcome.RIGHT, Outcome.WRONG)
+
 
 class Role(StrEnum):
     """What a trace is to a student."""
@@ -222,3 +227,5 @@ class Score(Record):
     thinking_tokens: NonNegativeInt
     answer_tokens: NonNegativeInt
     text: str
+    ranks: dict[str, float] = {}
+    """Ranker → how right it finds this answer, as a logit; of draws that have an answer, where rankers vote."""

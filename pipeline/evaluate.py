@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from data.verifiers.judge import TextCase, judge_texts
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings
 from pipeline.support.params import Params, load
+from pipeline.support.ranks import ModelOf, ranks
 from pipeline.support.stage import Statistics, progress, run_stage
 from pipeline.support.student_settings import BASE
 from students.checkpoints import folder_hash
@@ -25,8 +26,6 @@ from teachers.generate import Generator
 
 HF_BATCH = 64
 """Questions at a time where transformers answers: it holds every text at its full length, and vLLM does not."""
-ModelOf = Callable[[str, int], Path]
-"""Where the trained weights of a student and seed lie."""
 
 
 def evaluate(params: Params, problems: Sequence[Problem], *, statistics: Statistics, model_of: ModelOf = paths.model_of) -> list[Score]:
@@ -35,7 +34,8 @@ def evaluate(params: Params, problems: Sequence[Problem], *, statistics: Statist
     given = _answered(_subjects(params, spec, model_of), problems, _quiz(params), spec=spec, statistics=statistics)
     cases = [TextCase(answer.key, answer.problem.reference, answer.completion.text, answer.completion.status) for answer in given]
     judged = judge_texts(cases, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)
-    return scores(given, progress(judged, label="judge", total=len(cases)))
+    verdicts = {verdict.trace_id: verdict for verdict in progress(judged, label="judge", total=len(cases))}
+    return scores(given, verdicts, ranks(params, [answer for answer in given if verdicts[answer.key].outcome.votes], model_of))
 
 
 def _subjects(params: Params, spec: EngineSpec, model_of: ModelOf) -> list[Subject]:
@@ -45,7 +45,7 @@ def _subjects(params: Params, spec: EngineSpec, model_of: ModelOf) -> list[Subje
     """
     instruction = params.distill.instruction
     base = Subject(BASE, 0, spec.model, instruction_of(params.evaluate.base_instruction or instruction))
-    asked = [(name, name, student.ask, 1.0) for name, student in params.students.items()]
+    asked = [(name, name, student.ask, 1.0) for name, student in params.writers.items()]
     asked += [(name, v.of, v.ask or params.students[v.of].ask, v.strength) for name, v in params.evaluate.variants.items()]
     trained = [
         Subject(name, seed, _model(model_of(student, seed), spec.model.folder, strength), instruction_of(instruction, tag=tag))
@@ -65,7 +65,8 @@ def _model(trained: Path, base: Path, strength: float) -> ModelRef:
 
 def _quiz(params: Params) -> Quiz:
     settings = params.evaluate
-    return Quiz(sampling_settings(settings.sampling), settings.draws, settings.draw_problems, settings.engine.max_model_length)
+    drawn = (Split.VALIDATION, Split.TEST) if settings.rankers else (Split.TEST,)  # scores are calibrated on the first
+    return Quiz(sampling_settings(settings.sampling), settings.draws, settings.draw_problems, settings.engine.max_model_length, drawn)
 
 
 def _answered(

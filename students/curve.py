@@ -10,7 +10,8 @@ from pathlib import Path
 from data.errors import StageError
 
 CURVE = "training.csv"
-COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "mean_token_accuracy", "logp_right", "logp_wrong")
+OF_SIDES = ("logp_right", "logp_wrong", "score_right", "score_wrong")
+COLUMNS = ("step", "loss", "learning_rate", "grad_norm", "mean_token_accuracy", *OF_SIDES)
 
 
 def write_curve(path: Path, history: Sequence[dict[str, float]]) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from data.errors import ParamsError, PreflightError
-from students.settings import Dpo, Nat, Nce, Objective, OfPairs, SimPo, Training, Unlikelihood
+from students.settings import Asc, Dpo, Nat, Nce, Objective, OfPairs, SimPo, Training, Unlikelihood
 
 if TYPE_CHECKING:
     import torch
@@ -74,10 +74,12 @@ def check_capabilities(training: Training, found: Devices, objective: Objective 
          "precision: bf16 is not computed by this GPU; use auto, fp16 or fp32"),
         (0 < found.gpus < launch.processes,
          f"launch.processes: {launch.processes} is more than the {found.gpus} GPU(s) seen; allowed: 1 to {found.gpus}"),
-        (isinstance(objective, Dpo | Nat | Nce) and launch.strategy == "zero3",
-         "objectives dpo, nat and nce do not go with launch.strategy: zero3, which shards the weights that they read; use zero2"),
+        (isinstance(objective, Dpo | Nat | Nce | Asc) and launch.strategy == "zero3",
+         "objectives dpo, nat, nce and asc do not go with launch.strategy: zero3, which shards the weights that they read; use zero2"),
         (isinstance(objective, Nat | Nce) and (training.adapter == "none" or training.quantization != "none"),
          "objectives nat and nce train an adapter on plain weights; set adapter: lora and quantization: none"),
+        (isinstance(objective, Asc) and training.quantization != "none",
+         "objective asc scores with plain weights; set quantization: none"),
         (isinstance(objective, Dpo | SimPo) and training.micro_batch_rows % 2 != 0,
          f"micro_batch_rows: {training.micro_batch_rows} divides pairs, which objectives dpo and simpo compare; give an even number"),
         (isinstance(objective, OfPairs) and training.batch_rows % 2 != 0,

@@ -95,6 +95,15 @@ def better_side_loss(found: Likelihood, *, pairs: float | None = None) -> torch.
     return _mean_over_pairs(found.means()[0::2], pairs)
 
 
+def asc_loss(logits_B: torch.Tensor, wrong_B: torch.Tensor, *, power: float, pairs: float | None = None) -> torch.Tensor:
+    """(1 - s(right))^p + s(wrong)^p with s = σ(logit), mean over pairs (the loss of ASC's code, arXiv 2312.12832, section 3.4).
+
+    Rows of a pair need not stand beside each other, since the loss is a sum over rows. `pairs` is how many the whole global batch has.
+    """
+    doubt_B = torch.sigmoid(torch.where(wrong_B, logits_B, -logits_B).float())
+    return (doubt_B**power).sum() / max(1, int((~wrong_B).sum()) if pairs is None else pairs)
+
+
 def _mean_over_pairs(values_P: torch.Tensor, pairs: float | None) -> torch.Tensor:
     return -values_P.sum() / max(1, len(values_P) if pairs is None else pairs)
 

@@ -81,9 +81,21 @@ class Nce(Section):
     temperature: float = Field(1.0, gt=0, le=10)
 
 
-Objective = Annotated[Sft | Unlikelihood | Redi | Dpo | SimPo | Nat | Nce, Field(discriminator="kind")]
+class Asc(Section):
+    """A ranker: it reads answers instead of writing them, and says how right each looks (students/ranker.py)."""
+
+    kind: Literal["asc"]
+    body: Literal["frozen", "trained"] = "frozen"
+    """What stands below the head: the hidden states of where it starts as they are, or weights that are trained with it as an encoder."""
+    width: int = Field(256, ge=1)
+    """Of the head's two hidden layers."""
+    power: float = Field(3.0, ge=1, le=10)
+    """Exponent of the loss (3 in the script of ASC's code, 7 in its class)."""
+
+
+Objective = Annotated[Sft | Unlikelihood | Redi | Dpo | SimPo | Nat | Nce | Asc, Field(discriminator="kind")]
 """What a student's rows do to it."""
-OfPairs = Redi | Dpo | SimPo
+OfPairs = Redi | Dpo | SimPo | Asc
 """Objectives whose rows are pairs."""
 
 

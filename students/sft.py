@@ -36,7 +36,7 @@ from students.models import (
 from students.preflight import check_collator, check_fits, preflight
 from students.reference import row_logprobs
 from students.rows import Encoded, Row, encode, layout, steps_of, supervised
-from students.settings import Dpo, Nat, Nce, OfPairs, Sft, Unlikelihood
+from students.settings import Asc, Dpo, Nat, Nce, OfPairs, Sft, Unlikelihood
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -121,6 +121,8 @@ def _watch(trainer: SFTTrainer, job: Job, rows: list[Row], tokenizer: PreTrained
     from students.guard import Watcher, probe_of
 
     guard = job.training.guard
+    if isinstance(job.objective, Asc):
+        return  # it writes nothing that could be spoilt
     if guard.looks and any(row.wrong for row in rows) and any(not row.wrong for row in rows):
         if job.training.launch.strategy == "zero3":
             raise ParamsError("distill.training.guard: a training with wrong rows cannot be watched under zero3; set guard.looks: 0")
@@ -130,19 +132,33 @@ def _watch(trainer: SFTTrainer, job: Job, rows: list[Row], tokenizer: PreTrained
 
 def _prepared(job: Job, model: PreTrainedModel) -> tuple[PreTrainedModel | PeftModel, LoraConfig | None]:
     """The model as its objective trains it, and the new adapter that it gets for that."""
-    from students import nat
+    from students import nat, ranker
 
     if isinstance(job.objective, Nat):
         return nat.build(model, _start(job), job.objective, job.training), None
+    if isinstance(job.objective, Asc):
+        return ranker.build(_body(job, job.objective, model), job.objective, job.training), None
     if job.start is None or isinstance(job.objective, Nce):
         return model, adapter_of(job.training)
     return with_adapter(model, job.start), None
 
 
+def _body(job: Job, objective: Asc, model: PreTrainedModel) -> PreTrainedModel | PeftModel:
+    """What stands below a ranker's head: the start as it is, or with an adapter that learns."""
+    if job.start is not None:
+        return with_adapter(model, job.start)
+    adapter = adapter_of(job.training)
+    if adapter is None or objective.body == "frozen":
+        return model
+    from peft import get_peft_model
+
+    return get_peft_model(model, adapter)
+
+
 def _trainer_class(job: Job, precision: Precision) -> Callable[..., SFTTrainer]:
     """TRL's own loss where it is the objective, else ours."""
     from students import nat
-    from students.trainer import ContrastTrainer, NatTrainer, NceTrainer, QuietTrainer
+    from students.trainer import ContrastTrainer, NatTrainer, NceTrainer, QuietTrainer, RankTrainer
 
     objective = job.objective
     match objective:
@@ -150,6 +166,8 @@ def _trainer_class(job: Job, precision: Precision) -> Callable[..., SFTTrainer]:
             return QuietTrainer
         case Nat():
             return partial(NatTrainer, objective=objective, base_name=job.base_name)
+        case Asc():
+            return partial(RankTrainer, objective=objective)
         case Nce():
             teacher = nat.load(load_model(job.base, job.training, precision), _start(job))
             return partial(NceTrainer, objective=objective, teacher=teacher)

@@ -14,11 +14,12 @@ from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from trl.trainer.sft_trainer import SFTTrainer
 
-from students import nat
+from students import nat, ranker
 from students.checkpoints import PREFIX, mark_complete
 from students.objectives import (
     Likelihood,
     Teaching,
+    asc_loss,
     better_side_loss,
     dpo_loss,
     likelihood,
@@ -27,7 +28,8 @@ from students.objectives import (
     simpo_loss,
     unlikelihood_loss,
 )
-from students.settings import Dpo, Nat, Nce, Redi, SimPo, Unlikelihood
+from students.rows import IGNORED
+from students.settings import Asc, Dpo, Nat, Nce, Redi, SimPo, Unlikelihood
 
 Contrast = Unlikelihood | Redi | Dpo | SimPo
 
@@ -65,18 +67,35 @@ class WithSides:
         return {**batch, "wrong": wrong, "reference": torch.tensor([float(example["reference"]) for example in examples])}
 
 
-class ContrastTrainer(QuietTrainer):
-    """Objectives that pull right or better rows up and push wrong or worse ones down."""
+class SidesTrainer(QuietTrainer):
+    """What objectives have whose rows are of two kinds."""
 
-    def __init__(self, *, objective: Contrast, **arguments: Any) -> None:
+    def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
         self.model_accepts_loss_kwargs: bool = True  # losses are parts of the global batch's: nobody divides them again
-        self.objective = objective
         self.data_collator: Callable[[list[dict[str, Any]]], dict[str, Any]] = WithSides(self.data_collator)
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()  # type: ignore[no-untyped-call] # TRL writes no types here
         self._signature_columns += [name for name in ("wrong", "reference") if name not in self._signature_columns]
+
+    @property
+    def global_rows(self) -> int:
+        """Rows of one optimizer step, over all processes."""
+        return int(self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * self.accelerator.num_processes)
+
+    def _note(self, name: str, values: torch.Tensor) -> None:
+        """Show a mean in the curve of the training."""
+        if len(values):
+            self._metrics["train"][name].append(float(values.detach().mean()))
+
+
+class ContrastTrainer(SidesTrainer):
+    """Objectives that pull right or better rows up and push wrong or worse ones down."""
+
+    def __init__(self, *, objective: Contrast, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.objective = objective
 
     def compute_loss(
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
@@ -87,15 +106,9 @@ class ContrastTrainer(QuietTrainer):
         means_B = found.means()
         self._note("logp_right", means_B[~wrong_B])
         self._note("logp_wrong", means_B[wrong_B])
-        processes = self.accelerator.num_processes  # gradients are averaged over them
-        rows = self.args.per_device_train_batch_size * self.args.gradient_accumulation_steps * processes
-        whole = Whole(rows=rows, tokens=None if num_items_in_batch is None else int(num_items_in_batch))
-        return processes * contrast_loss(self.objective, found, wrong_B, inputs["reference"], whole)
-
-    def _note(self, name: str, values: torch.Tensor) -> None:
-        """Show a mean in the curve of the training."""
-        if len(values):
-            self._metrics["train"][name].append(float(values.detach().mean()))
+        whole = Whole(rows=self.global_rows, tokens=None if num_items_in_batch is None else int(num_items_in_batch))
+        loss = contrast_loss(self.objective, found, wrong_B, inputs["reference"], whole)
+        return self.accelerator.num_processes * loss  # gradients are averaged over the processes
 
 
 class Whole(NamedTuple):
@@ -119,6 +132,36 @@ def contrast_loss(objective: Contrast, found: Likelihood, wrong_B: torch.Tensor,
         case SimPo():
             loss = simpo_loss(found, beta=objective.beta, gamma=objective.gamma, pairs=pairs)
     return loss + objective.sft * better_side_loss(found, pairs=pairs)
+
+
+class RankTrainer(SidesTrainer):
+    """Trains the head of a ranker, and the body below it where that is not frozen; saves and resumes both."""
+
+    def __init__(self, *, objective: Asc, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.objective = objective
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return this process's part of the global batch's loss."""
+        head, wrong_B = getattr(self.accelerator.unwrap_model(model), ranker.PLACE), inputs["wrong"]
+        logits_B = ranker.logits_of(model, head, inputs["input_ids"], inputs["attention_mask"], inputs["labels"] != IGNORED)
+        self._note("score_right", torch.sigmoid(logits_B[~wrong_B]))
+        self._note("score_wrong", torch.sigmoid(logits_B[wrong_B]))
+        loss = asc_loss(logits_B, wrong_B, power=self.objective.power, pairs=self.global_rows / 2)
+        return self.accelerator.num_processes * loss  # gradients are averaged over the processes
+
+    def _save(self, output_dir: str | None = None, state_dict: dict[str, Any] | None = None) -> None:
+        folder = Path(output_dir or str(self.args.output_dir))
+        if self.objective.body == "trained":
+            super()._save(output_dir, ranker.without_head(state_dict or self.model.state_dict()))
+        ranker.save_head(self.model, folder, self.objective)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: torch.nn.Module | None = None) -> None:
+        if self.objective.body == "trained":
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        ranker.read_head(model or self.model, Path(resume_from_checkpoint))
 
 
 class NatTrainer(QuietTrainer):

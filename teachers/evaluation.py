@@ -35,12 +35,15 @@ class Subject:
 
 @dataclass(frozen=True)
 class Quiz:
-    """What is asked: a greedy answer to every validation and test problem, `draws` draws of the first `draw_problems` test problems."""
+    """What is asked: a greedy answer to every validation and test problem, and `draws` draws of the first `draw_problems` problems of each
+    split of `drawn`.
+    """
 
     sampling: SamplingSettings
     draws: int
     draw_problems: int
     max_model_length: int
+    drawn: tuple[Split, ...] = (Split.TEST,)
 
 
 class Answer(NamedTuple):
@@ -74,7 +77,7 @@ def model_at(folder: Path, base: Path) -> ModelRef:
 def questions(problems: Iterable[Problem], subject: Subject, quiz: Quiz) -> Questions:
     """All that `subject` is asked, in the order of `problems`. Raises ParamsError where a prompt leaves too little room."""
     asked = [problem for problem in problems if problem.split in (Split.VALIDATION, Split.TEST)]
-    drawn = [problem for problem in asked if problem.split is Split.TEST][: quiz.draw_problems]
+    drawn = [problem for split in quiz.drawn for problem in [own for own in asked if own.split is split][: quiz.draw_problems]]
     greedy = Recipe(quiz.sampling._replace(temperature=0.0, top_p=1.0), 1, subject.instruction)
     parts: list[tuple[Mode, list[Problem], Recipe]] = [
         ("greedy", asked, greedy),
@@ -96,14 +99,13 @@ def answers(completions: Iterable[Completion], asked: Questions, subject: Subjec
         yield from (Answer(subject, problem, mode, completion, thinking) for problem, mode in asked[completion.request])
 
 
-def scores(given: Iterable[Answer], verdicts: Iterable[Verdict]) -> list[Score]:
-    """Answers with their verdicts (by `Answer.key`) as a sorted table."""
-    by_key = {verdict.trace_id: verdict for verdict in verdicts}
-    rows = [_score(answer, by_key[answer.key]) for answer in given]
+def scores(given: Iterable[Answer], verdicts: Mapping[str, Verdict], ranks: Mapping[str, Mapping[str, float]]) -> list[Score]:
+    """Answers with their verdicts and what rankers say of some of them (both by `Answer.key`) as a sorted table."""
+    rows = [_score(answer, verdicts[answer.key], ranks.get(answer.key, {})) for answer in given]
     return sorted(rows, key=lambda row: (row.student, row.seed, row.split, row.mode, row.problem_id, row.draw))
 
 
-def _score(answer: Answer, verdict: Verdict) -> Score:
+def _score(answer: Answer, verdict: Verdict, ranks: Mapping[str, float]) -> Score:
     completion = answer.completion
     return Score(
         student=answer.subject.student,
@@ -118,6 +120,7 @@ def _score(answer: Answer, verdict: Verdict) -> Score:
         thinking_tokens=answer.thinking_tokens,
         answer_tokens=len(completion.token_ids) - answer.thinking_tokens,
         text=completion.text,
+        ranks=dict(ranks),
     )
 
 

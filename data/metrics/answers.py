@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from math import comb
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from math import comb, fsum
 from typing import NamedTuple
 
 AES_ALPHA, AES_BETA, AES_GAMMA = 1.0, 3.0, 5.0
 
 
 class Vote(NamedTuple):
-    """What one draw says: its extracted answer (None does not vote), and whether that is right."""
+    """What one draw says: its extracted answer (None does not vote), whether that is right, and how much it counts."""
 
     answer: str | None
     right: bool
+    weight: float = 1.0
 
 
 def pass_at_k(draws: int, right: int, k: int) -> float:
@@ -24,18 +25,33 @@ def pass_at_k(draws: int, right: int, k: int) -> float:
     return 1.0 - comb(draws - right, k) / comb(draws, k)
 
 
+def weights_of(votes: Sequence[Vote]) -> Mapping[str, float]:
+    """The weight of every answer that has any, the same for any order of votes."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for vote in votes:
+        if vote.answer is not None and vote.weight > 0:
+            found[vote.answer].append(vote.weight)
+    return {answer: fsum(weights) for answer, weights in found.items()}
+
+
+def leaders_of(votes: Sequence[Vote]) -> set[str]:
+    """The answers of most weight; none where nobody votes."""
+    weights = weights_of(votes)
+    return {answer for answer, weight in weights.items() if weight == max(weights.values())}
+
+
 def majority(votes: Sequence[Vote]) -> float:
-    """1 where the most frequent answer is right, 0 where it is wrong; answers with equally many votes share the credit.
+    """1 where the answer of most weight is right, 0 where it is wrong; answers of equal weight share the credit.
 
     Answers are told apart by their text alone, since a vote does not know the gold answer. Without any vote the credit is 0.
     """
-    counts = Counter(vote.answer for vote in votes if vote.answer is not None)
-    if not counts:
-        return 0.0
-    most = max(counts.values())
-    leaders = {answer for answer, count in counts.items() if count == most}
+    return credit(leaders_of(votes), votes)
+
+
+def credit(leaders: set[str], votes: Sequence[Vote]) -> float:
+    """Share of the `leaders` that are right."""
     right = {vote.answer for vote in votes if vote.right}
-    return len(leaders & right) / len(leaders)
+    return len(leaders & right) / len(leaders) if leaders else 0.0
 
 
 def majority_at_k(votes: Sequence[Vote], k: int) -> float:

@@ -76,12 +76,12 @@ def _pass(k: int) -> Measure:
 
 
 def _majority(k: int) -> Measure:
-    return lambda group: (majority_at_k([_vote(score) for score in group], k), 1.0)
+    return lambda group: (majority_at_k([vote_of(score) for score in group], k), 1.0)
 
 
-def _vote(score: Score) -> Vote:
-    votes = score.outcome in (Outcome.RIGHT, Outcome.WRONG)
-    return Vote(score.extracted if votes else None, score.outcome is Outcome.RIGHT)
+def vote_of(score: Score, weight: float = 1.0) -> Vote:
+    """What a draw votes for, and how much it counts."""
+    return Vote(score.extracted if score.outcome.votes else None, score.outcome is Outcome.RIGHT, weight)
 
 
 def cells(scores: Iterable[Score], measures: Mapping[str, Measure] = MEASURES) -> Cells:

@@ -32,8 +32,8 @@ PROBLEMS, SEED = 1000, 20261124
 def confirm(params: Params, students: Sequence[str], *, problems: int = PROBLEMS, seed: int = SEED) -> Comparison:
     """These students, the long one and the base on so many fresh problems of the lab. Raises ParamsError where there are none to make."""
     asked = dict.fromkeys([params.report.long, *students])
-    if unknown := [name for name in asked if name not in params.students]:
-        raise ParamsError(f"{unknown} are no students of params.yaml; allowed: {sorted(params.students)}")
+    if unknown := [name for name in asked if name not in params.writers]:
+        raise ParamsError(f"{unknown} are no students of params.yaml that write; allowed: {sorted(params.writers)}")
     own = quiet(params, students={name: params.students[name] for name in asked})
     scores = evaluate(own, fresh_problems(params, problems, seed), statistics=Statistics("confirm"))
     return compared(params, scores, (params.report.long, BASE))

@@ -81,8 +81,8 @@ def with_points(params: Params, tried: list[Point]) -> Params:
     """The params with a student for every point beside their own. Raises ParamsError for a point of no student and for bad settings."""
     values = params.model_dump(by_alias=True, mode="json")
     for point in tried:
-        if point.student not in params.students:
-            raise ParamsError(f"{point.student!r} is no student of params.yaml; allowed: {sorted(params.students)}")
+        if point.student not in params.writers:
+            raise ParamsError(f"{point.student!r} is no student of params.yaml that writes; allowed: {sorted(params.writers)}")
         if point.name in params.students:
             raise ParamsError(f"students.{point.name}: the grid's points have such names; rename this student")
         values["students"][point.name] = _changed(values["students"][point.student], point.settings)

@@ -105,8 +105,9 @@ def trained_tokens(params: Params) -> int:
 
 def evaluated_tokens(params: Params) -> int:
     """A greedy answer to every validation and test problem and the draws, for each student and seed and for the base."""
-    subjects = len(params.students) * len(params.seeds) + 1
-    drawn = min(params.evaluate.draw_problems, params.prepare.test) * params.evaluate.draws
+    subjects = len(params.writers) * len(params.seeds) + 1
+    splits = [params.prepare.test] + ([params.prepare.validation] if params.evaluate.rankers else [])
+    drawn = sum(min(params.evaluate.draw_problems, problems) for problems in splits) * params.evaluate.draws
     tokens = ceil(params.plan.mean_completion_tokens or params.evaluate.sampling.max_tokens)
     return subjects * (params.prepare.validation + params.prepare.test + drawn) * tokens
 

@@ -14,6 +14,7 @@ from data.metrics.cells import measures_of_draws
 from data.metrics.choose import Choice, choose
 from data.metrics.compare import Comparison, Paired, Rules, compare, per_seed
 from data.metrics.lengths import Kept, LessonLength, Survival, common_problems, data_ratios, kept, lesson_length, survival, wrong_counts
+from data.metrics.votes import Votes, votes
 from data.records import Lesson, Outcome, Problem, Recheck, Score, Split, Trace, Verdict
 from data.statement import lesson_text
 from pipeline.support.params import Params
@@ -46,6 +47,8 @@ class Findings:
     validation: Comparison
     draws: Comparison | None
     """pass@k and maj@k; None without draws."""
+    votes: Votes | None
+    """Other ways of counting the draws; None where none are asked for."""
     choice: Choice
     seeds: Seeds
     """Greedy test numbers of every student and seed."""
@@ -79,6 +82,7 @@ def findings(tables: Tables, params: Params) -> Findings:
         test=compare(test, rules, baselines=(long, BASE)),
         validation=on_validation,
         draws=compare(drawn, rules, measures=measures_of_draws(params.evaluate.draws)) if drawn else None,
+        votes=votes(drawn, _part(tables.scores, Split.VALIDATION, "draw"), ways, rules) if (ways := params.evaluate.votes) else None,
         choice=choose(on_validation, validation, baseline=long, candidates=candidates(params), margin=settings.margin),
         seeds=per_seed(test),
         outcomes=Counter(verdict.outcome for verdict in tables.long_verdicts),
@@ -130,7 +134,7 @@ def _asked(params: Params, ratios: Mapping[str, float]) -> dict[str, float]:
 
 def flat(found: Findings, *, long: str) -> dict[str, float | str]:
     """`student.metric` → number, rounded to 6 digits; what is not defined is left out. Names never depend on the numbers."""
-    rows = [*_summaries(found), *_pairs(found.test, long), *_data(found, long)]
+    rows = [*_summaries(found), *_pairs(found.test, long), *_data(found, long), *(_votes(found.votes) if found.votes else ())]
     rows += [("best.student", found.choice.student or "none"), ("best.within_margin", str(found.choice.within_margin).lower())]
     return _rounded(rows)
 
@@ -171,6 +175,21 @@ def _summary(comparison: Comparison, prefix: str = "") -> Iterator[Row]:
     for student, measures in comparison.summary.items():
         for measure, estimate in measures.items():
             yield from _with_bounds(f"{student}.{prefix}{measure}", estimate)
+
+
+def _votes(found: Votes) -> Iterator[Row]:
+    for student, ways in found.counted.items():
+        for way, counted in ways.items():
+            name = f"{student}.vote_{way}"
+            yield from _with_bounds(f"{name}_accuracy", counted.accuracy)
+            yield from ((f"{name}_draws", counted.draws), (f"{name}_tokens", counted.tokens), (f"{name}_agreement", counted.agreement))
+            yield from _with_bounds(f"{name}_at_equal_draws", counted.at_equal_draws)
+            yield from _with_bounds(f"{name}_at_equal_tokens", counted.at_equal_tokens)
+    for ranker, students in found.judged.items():
+        for student, judged in students.items():
+            name = f"{student}.ranked_by_{ranker}"
+            yield from ((f"{name}_pair_accuracy", judged.pair_accuracy), (f"{name}_brier", judged.brier))
+            yield from ((f"{name}_brier_raw", judged.brier_raw), (f"{name}_brier_of_rate", judged.brier_of_rate))
 
 
 def _pairs(test: Comparison, long: str) -> Iterator[Row]:

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from data.chat import Format
 from data.errors import ParamsError
 from data.records import TEACHER, Section
+from data.voting import Asc, Voting
 from pipeline.support.plan_settings import Plan
 from pipeline.support.student_settings import BASE, Name, Student, check_starts
 from students.settings import Training
@@ -197,6 +198,22 @@ class Evaluate(Section):
     base_instruction: str | None = None
     """The same for the untrained base; null: that of the students."""
     variants: dict[Name, Variant] = {}
+    votes: dict[Name, Voting] = {}
+    """How the draws of a problem are counted, each beside the plain vote of as many draws and of as many tokens."""
+
+    @model_validator(mode="after")
+    def _votes_have_draws(self) -> Self:
+        if self.votes and not self.draws * self.draw_problems:
+            raise ValueError("votes need draws: give `draws` and `draw_problems`, or no `votes`")
+        windows = {name: vote.stop.window for name, vote in self.votes.items() if vote.stop}
+        if wide := [name for name, window in windows.items() if window > self.draws]:
+            raise ValueError(f"votes.{wide[0]}.stop.window: {windows[wide[0]]} is more than draws: {self.draws}")
+        return self
+
+    @property
+    def rankers(self) -> list[str]:
+        """The rankers that votes name."""
+        return sorted({vote.ranker for vote in self.votes.values() if isinstance(vote, Asc)})
 
 
 class Report(Section):
@@ -253,6 +270,11 @@ class Params(Section):
     handoff: Handoff = Handoff()
     plan: Plan = Plan()
 
+    @property
+    def writers(self) -> dict[str, Student]:
+        """The students that answer questions: all but rankers."""
+        return {name: student for name, student in self.students.items() if not student.is_ranker}
+
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
         in_order(self.shorten)
@@ -266,15 +288,26 @@ class Params(Section):
         check_starts(self.students, {name: training_of(self, name) for name in self.students})
         if BASE in self.students:
             raise ValueError(f"students.{BASE}: this name is the untrained model's; choose another")
-        if self.report.long not in self.students:
-            raise ValueError(f"report.long: {self.report.long!r} is no student; allowed: {sorted(self.students)}")
+        if self.report.long not in self.writers:
+            raise ValueError(f"report.long: {self.report.long!r} is no student that writes; allowed: {sorted(self.writers)}")
+        return self
+
+    @model_validator(mode="after")
+    def _rankers_rank(self) -> Self:
+        known = sorted(self.students.keys() - self.writers)
+        for ranker in self.evaluate.rankers:
+            if ranker not in known:
+                raise ValueError(f"evaluate.votes: {ranker!r} is no student with objective asc; allowed: {known}")
         return self
 
     @model_validator(mode="after")
     def _candidates_can_be_served(self) -> Self:
         for name in self.handoff.candidates or ():
             if name in self.students and not self.students[name].is_servable:
-                raise ValueError(f"handoff.candidates: {name!r} is a nat student, which cannot be served; name one that distils it")
+                kind = self.students[name].objective.kind
+                raise ValueError(
+                    f"handoff.candidates: {name!r} has objective {kind}, so it cannot be served; name a student of plain weights"
+                )
         return self
 
     @model_validator(mode="after")
@@ -283,8 +316,8 @@ class Params(Section):
             place = f"evaluate.variants.{name}"
             if name == BASE or name in self.students:
                 raise ValueError(f"{place}: this name is taken; choose another")
-            if variant.of not in self.students:
-                raise ValueError(f"{place}.of: {variant.of!r} is no student; allowed: {sorted(self.students)}")
+            if variant.of not in self.writers:
+                raise ValueError(f"{place}.of: {variant.of!r} is no student that writes; allowed: {sorted(self.writers)}")
             if variant.strength != 1 and not self.students[variant.of].is_servable:
                 raise ValueError(f"{place}.strength: {variant.of!r} is a nat student, which has no weights on a line from the base")
             tags = self.students[variant.of].asked_by

@@ -60,7 +60,7 @@ def _ahead(jobs: Mapping[Path, Job], at_once: int) -> None:
 
 def quiet(params: Params, **changes: object) -> Params:
     """The params with `changes`, and greedy answers alone."""
-    evaluation = params.evaluate.model_copy(update={"draws": 0, "draw_problems": 0, "variants": {}})
+    evaluation = params.evaluate.model_copy(update={"draws": 0, "draw_problems": 0, "variants": {}, "votes": {}})
     return params.model_copy(update={"evaluate": evaluation, **changes})
 
 

@@ -11,6 +11,7 @@ from data.metrics.lengths import REGROWN, data_ratios, regrows
 from pipeline.support.findings import Findings
 from pipeline.support.params import Report
 from pipeline.support.report_text import NONE, Table, count, markdown, p_value, percent, plain, points, ratio, share
+from pipeline.support.report_votes import vote_sections
 from pipeline.support.student_settings import BASE
 
 
@@ -54,6 +55,7 @@ def page(found: Findings, settings: Report, examples: str, shortened: str) -> st
         "## Against the untrained base",
         markdown(_base_table(found.test, settings)),
         *_draws(found, settings),
+        *vote_sections(found.votes, ordered(found.test, settings.long)),
         f"## Validation: {found.validation.problems} problems, on which the best student was chosen",
         markdown(_validation_table(found, settings)),
         found.choice.rule,

@@ -11,7 +11,7 @@ from data.lessons import Plan
 from data.negatives import Negatives
 from data.pairs import PairRule
 from data.records import Section
-from students.settings import Nat, Nce, Objective, OfPairs, Sft, Training, Unlikelihood
+from students.settings import Asc, Nat, Nce, Objective, OfPairs, Sft, Training, Unlikelihood
 
 BASE = "base"
 OF_LORA = ("adapter", "lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "quantization")
@@ -50,9 +50,14 @@ class Student(Section):
         return not self.lessons and self.negatives is not None
 
     @property
+    def is_ranker(self) -> bool:
+        """Whether it scores answers and writes none."""
+        return isinstance(self.objective, Asc)
+
+    @property
     def is_servable(self) -> bool:
-        """Whether it is plain weights; a NAT student depends on its input."""
-        return not isinstance(self.objective, Nat)
+        """Whether it is plain weights that write: a NAT student depends on its input, a ranker writes nothing."""
+        return not isinstance(self.objective, Nat | Asc)
 
     @property
     def asked_by(self) -> set[str | None]:
@@ -113,6 +118,8 @@ def _cannot_go_on(name: str, start: str, students: Mapping[str, Student], traini
     if start == BASE:
         return f"objective {objective.kind} starts from a student, not from {BASE}" if isinstance(objective, Nat | Nce) else None
     own, its, parent = trainings[name], trainings[start], students[start]
+    if parent.is_ranker:
+        return f"{start!r} is a ranker, which nothing goes on with"
     if isinstance(objective, Nce) or not parent.is_servable:
         fits = isinstance(objective, Nce) and not parent.is_servable
         return None if fits else f"{start!r} has objective {parent.objective.kind}; nce goes on from nat, and nothing else does"

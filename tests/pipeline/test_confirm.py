@@ -51,7 +51,7 @@ def test_fresh_problems_lie_in_no_other_split(params: Params) -> None:
 
 
 def test_what_cannot_be_confirmed_is_refused(params: Params) -> None:
-    with pytest.raises(ParamsError, match=r"'nobody'. are no students of params.yaml; allowed: .'long', 'short'."):
+    with pytest.raises(ParamsError, match=r"'nobody'. are no students of params.yaml that write; allowed: .'long', 'short'."):
         confirm(params, ["nobody"])
     prepare = params.prepare.model_copy(update={"source": FileSource(train="a.jsonl", test="b.jsonl")})
     with pytest.raises(ParamsError, match=r"prepare\.source\.kind: file"):

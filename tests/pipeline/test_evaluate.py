@@ -140,7 +140,7 @@ def test_variants_ask_a_student_in_another_way_or_at_another_strength(place: Pat
 @pytest.mark.parametrize(
     ("variant", "said"),
     [
-        ({"of": "nobody"}, "no student; allowed"),
+        ({"of": "nobody"}, "no student that writes; allowed"),
         ({"of": "long", "ask": "Short."}, "no tag of long"),
         ({"of": "long", "strength": 9}, "less than or equal"),
     ],

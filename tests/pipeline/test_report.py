@@ -161,6 +161,25 @@ def test_metrics_are_flat_and_rounded_and_named_by_student(tables: Tables) -> No
     assert all(isinstance(value, str) or value == round(value, 6) for value in metrics.values())
 
 
+def test_votes_stand_beside_the_plain_vote_in_the_page_and_the_metrics(tables: Tables, folder: Path) -> None:
+    judge = {"from": "long", "pairs": {"rule": "right_over_wrong"}, "objective": {"kind": "asc"}}
+    values = _params().model_dump(by_alias=True)
+    values["students"]["judge"] = judge
+    values["evaluate"]["votes"] = {"esc": {"kind": "majority", "stop": {"window": 2}}, "asc": {"kind": "asc", "ranker": "judge"}}
+    drawn = [score for score in tables.scores if score.mode == "draw"]
+    ranked = [score.model_copy(update={"ranks": {"judge": 1.0 - 2 * (score.outcome is not Outcome.RIGHT)}}) for score in drawn]
+    beside = [score.model_copy(update={"split": Split.VALIDATION}) for score in ranked]
+    params = Params.model_validate(values)
+    found = findings(replace(tables, scores=[s for s in tables.scores if s.mode == "greedy"] + ranked + beside), params)
+    metrics, text = flat(found, long="long"), page(found, params.report, "", "")
+    assert metrics["base.ranked_by_judge_pair_accuracy"] == 1.0
+    assert metrics["long.vote_asc_at_equal_draws"] >= 0 and metrics["long.vote_majority_at_equal_tokens"] == 0
+    assert {"long.vote_esc_agreement", "long.vote_esc_draws", "post_think.vote_asc_accuracy_low"} <= set(metrics)
+    assert "## Votes: the draws of 10 test problems" in text and "right above wrong" in text
+    assert "| long" in text.partition("## Votes")[2] and "| asc" in text
+    assert "## Votes" not in (folder / "report.md").read_text()
+
+
 def test_dvc_shows_the_headline_and_the_rest_is_beside_it(folder: Path) -> None:
     shown, everything = (json.loads((folder / name).read_text()) for name in ("metrics.json", "measures.json"))
     assert shown == headline(everything) and shown.items() < everything.items()

@@ -110,7 +110,7 @@ def test_a_nat_student_has_no_strength_and_is_not_handed_off() -> None:
     values = params(CHAIN).model_dump(by_alias=True, mode="json")
     with pytest.raises(ValidationError, match="'nat' is a nat student, which has no weights on a line"):
         Params.model_validate({**values, "evaluate": values["evaluate"] | {"variants": {"half": {"of": "nat", "strength": 0.5}}}})
-    with pytest.raises(ValidationError, match="'nat' is a nat student, which cannot be served"):
+    with pytest.raises(ValidationError, match="'nat' has objective nat, so it cannot be served"):
         Params.model_validate({**values, "handoff": values["handoff"] | {"candidates": ["nat"]}})
     assert candidates(params(CHAIN)) == ["nce"], "nor is what imitates wrong traces"
 

@@ -102,7 +102,7 @@ def test_points_differ_from_their_student_in_their_settings_alone(params: Params
 @pytest.mark.parametrize(
     ("grid", "message"),
     [
-        ({"nobody": {"train.epochs": [1]}}, "'nobody' is no student of params.yaml; allowed: .'long', 'redi'."),
+        ({"nobody": {"train.epochs": [1]}}, "'nobody' is no student of params.yaml that writes; allowed: .'long', 'redi'."),
         ({"redi": {"train.learning_rate": [-1.0]}}, "greater than 0"),
         ({"redi": {"objective.alhpa": [0.5]}}, "Extra inputs are not permitted"),
         ({"redi": {"train.guard": [{"max_drop": 0}]}}, "greater than 0"),

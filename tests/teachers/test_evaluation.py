@@ -126,10 +126,9 @@ def test_scores_are_the_same_for_any_order_of_arrival(base: Path, tmp_path: Path
             for subject in (Subject("short", 1, ModelRef(base)), Subject("long", 0, ModelRef(base))):
                 asked = questions(problems, subject, QUIZ)
                 given += answers(generator.complete(asked, model=subject.model), asked, subject)
-        verdicts = [
-            Verdict(trace_id=answer.key, verifier="v", version="1", outcome=Outcome.RIGHT, extracted="4", detail="") for answer in given
-        ]
-        tables.append(scores(given, reversed(verdicts)))
+        said = {"verifier": "v", "version": "1", "outcome": Outcome.RIGHT, "extracted": "4", "detail": ""}
+        verdicts = {answer.key: Verdict(trace_id=answer.key, **said) for answer in given}
+        tables.append(scores(given, verdicts, {min(verdicts): {"judge": 0.5}}))
     assert tables[0] == tables[1] == tables[2]
     rows = tables[0]
     assert len(rows) == 2 * (4 + 2 * 3)

@@ -109,6 +109,11 @@ def wrong_writers(rule: PairRule) -> set[str]:
     return set() if isinstance(rule, ShortOverLong) else {TEACHER}
 
 
+def pairs_per_problem(rule: PairRule) -> int:
+    """At most how many pairs a problem gives."""
+    return len(rule.outcomes) if isinstance(rule, ByBudget) else rule.per_problem
+
+
 def pairs(rule: PairRule, choices: Choices) -> list[Pair]:
     """The pairs of one problem; equal texts count once, and no trace is paired with its like."""
     if isinstance(rule, RightOverWrong):

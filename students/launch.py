@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from data import errors
 from data.errors import ParamsError, ShortcotError, StageError
-from students import sft, worker
+from students import training, worker
 from students.checkpoints import last_complete, remove_incomplete, step_of
 from students.job import Job, Spent, Trained
 from students.models import check_capabilities, devices
@@ -84,7 +84,7 @@ def _name(job: Job) -> str:
 def _started(job: Job, lock: int) -> Trained:
     if job.training.launch.strategy != "single":
         return _in_processes(job, lock)
-    return sft.train(job)
+    return training.train(job)
 
 
 def _in_processes(job: Job, lock: int) -> Trained:

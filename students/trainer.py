@@ -1,6 +1,6 @@
 """TRL's SFTTrainer with what a stage needs: no calls home, no generated cards, one progress bar, and marked checkpoints.
 
-Heavy to import (TRL takes some ten seconds): only students.sft does, and inside a function.
+Heavy to import (TRL takes some ten seconds): only students.training does, and inside a function.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import traceback
 from pathlib import Path
 
 from students.job import Job
-from students.sft import train
+from students.training import train
 
 FAILURE = "failure"
 

@@ -13,8 +13,10 @@ from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
+from data.pairs import pairs_per_problem
 from pipeline.support.history import Run
 from pipeline.support.params import ModelSource, Params, training_of
+from pipeline.support.student_settings import Student
 
 BYTES_PER_TOKEN = 12
 """Of a completion in the store and in tables: about 7 for a token's id and 4 for its text, as JSON lines."""
@@ -96,11 +98,20 @@ def rechecked_tokens(params: Params) -> int:
 
 
 def trained_tokens(params: Params) -> int:
-    """Prompt and completion of every lesson of every student, seed and epoch."""
-    plan = params.plan
-    row = _completion_tokens(params) + ceil(plan.mean_prompt_tokens or 0)
-    rows = params.prepare.train * params.compose.rows_per_problem * len(params.seeds)
-    return ceil(sum(training_of(params, student).epochs for student in params.students) * rows * row)
+    """Prompt and completion of every lesson of every student, seed and epoch; at most, since not every problem has wrong traces."""
+    row = _completion_tokens(params) + ceil(params.plan.mean_prompt_tokens or 0)
+    epochs = sum(
+        training_of(params, name).epochs * _rows_per_problem(student, params.compose.rows_per_problem)
+        for name, student in params.students.items()
+    )
+    return ceil(epochs * params.prepare.train * len(params.seeds) * row)
+
+
+def _rows_per_problem(student: Student, lessons: int) -> int:
+    """Right rows, wrong ones, and both sides of pairs."""
+    right = lessons if student.lessons else 0
+    wrong = student.negatives.per_problem if student.negatives else 0
+    return right + wrong + (2 * pairs_per_problem(student.pairs) if student.pairs else 0)
 
 
 def evaluated_tokens(params: Params) -> int:

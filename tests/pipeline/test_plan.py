@@ -15,7 +15,7 @@ def settings(**plan_values) -> Params:
     values = yaml.safe_load((ROOT / "configs/lab-small.yaml").read_text())
     values["prepare"] |= {"train": 60, "validation": 20, "test": 60}
     values["sample"] |= {"draws": 4, "sampling": {"max_tokens": 320}}
-    values["evaluate"] |= {"draws": 2, "draw_problems": 20}
+    values["evaluate"] |= {"draws": 2, "draw_problems": 20, "votes": {}}
     values["distill"]["training"] = {"epochs": 1}
     values["students"] = {name: {"from": "base", "lessons": {"teacher": 1}} for name in ("long", "other", "third")}
     return Params.model_validate({**values, "handoff": {"problems": 20}, "plan": plan_values})
@@ -36,6 +36,17 @@ def test_tokens_follow_the_settings():
     assert found["distill"].tokens == 3 * 60 * 150
     assert found["evaluate"].tokens == 4 * (20 + 60 + 20 * 2) * 100
     assert found["handoff"].tokens == 20 * 100
+
+
+def test_wrong_rows_and_both_sides_of_pairs_are_trained_too():
+    values = settings(mean_completion_tokens=100, mean_prompt_tokens=50).model_dump(by_alias=True)
+    values["students"] = {
+        "long": {"from": "base", "lessons": {"teacher": 1}},
+        "both": {"from": "base", "lessons": {"teacher": 1}, "negatives": {"per_problem": 2, "tag": "Wrong."}},
+        "redi": {"from": "long", "pairs": {"rule": "right_over_wrong"}, "objective": {"kind": "redi"}},
+        "dast": {"from": "long", "pairs": {"rule": "budget", "max_tokens": 320}, "objective": {"kind": "simpo"}},
+    }
+    assert by_stage(Params.model_validate(values))["distill"].tokens == (1 + 3 + 2 + 4) * 60 * 150
 
 
 def test_without_a_mean_the_most_that_sampling_allows_is_taken():

@@ -56,7 +56,7 @@ def test_a_model_that_was_trained_ahead_is_published_with_what_it_cost(
     assert not paths.model_of("long", 1).exists()
 
     statistics = Statistics("distill")
-    monkeypatch.setattr("students.sft.train", lambda _: pytest.fail("trained a second time"))
+    monkeypatch.setattr("students.training.train", lambda _: pytest.fail("trained a second time"))
     run_stage("distill", lambda _: _body(statistics, load(), "long"))
     assert (paths.model_of("long", 1) / "model.safetensors").is_file()
     assert statistics.made_tokens > 4 * 3 and statistics.seconds_before > 0

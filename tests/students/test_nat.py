@@ -21,7 +21,7 @@ from students.nat import build, layers_of, load, negative_only, save
 from students.objectives import Teaching, disagreement, likelihood, nce_loss, nce_weights, sft_loss
 from students.rows import IGNORED, encode
 from students.settings import Nat, Nce, Sft, Training
-from students.sft import trainer_for
+from students.training import trainer_for
 from teachers.adapters import LOADERS, check_plain, with_adapter
 
 FORMS = {form: Nat(kind="nat", form=form, width=8) for form in ("linear", "bottleneck")}

@@ -14,7 +14,7 @@ from data.errors import ParamsError, PreflightError
 from data.records import Lesson
 from data.tables import read_all
 from students import curve as curve_file
-from students import sft, trainer
+from students import trainer, training
 from students.job import Trained
 from students.launch import train
 from students.models import Devices, precision_of
@@ -43,7 +43,7 @@ def rows_of(job, tokenizer):
 
 
 def built(job, tokenizer):
-    return sft.trainer_for(job, rows_of(job, tokenizer), tokenizer, precision_of("fp32", CPU))
+    return training.trainer_for(job, rows_of(job, tokenizer), tokenizer, precision_of("fp32", CPU))
 
 
 class KilledError(Exception):
@@ -174,7 +174,7 @@ def test_a_killed_training_goes_on_to_the_same_adapter_and_curve(make_job, monke
     (half_saved / "complete").unlink()
     finished = train(killed)
     assert finished.spent.tokens == round(finished.trained.trained_tokens * 2 / 6)
-    assert (killed.model / curve_file.CURVE).read_text() == (whole.model / sft.CURVE).read_text()
+    assert (killed.model / curve_file.CURVE).read_text() == (whole.model / curve_file.CURVE).read_text()
     assert same(weights(killed, "adapter_model.safetensors"), weights(whole, "adapter_model.safetensors"), 1e-7)
     config = json.loads((whole.model / "adapter_config.json").read_text())
     assert config["base_model_name_or_path"] == "tiny/base"

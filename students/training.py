@@ -1,4 +1,4 @@
-"""The training of one student, in this process: thin over TRL's SFTTrainer.
+"""The training of one student, in this process, whatever its objective: thin over TRL's SFTTrainer.
 
 Rows come tokenised with their labels, in the order of training; TRL's own preparation (and its cutting) is off.
 The loss of a step is a mean over the whole global batch, however it is divided: of supervised tokens, or as the objective says.

@@ -66,7 +66,21 @@ class ByBudget(Rule):
     """Of the wrong draws."""
 
 
-PairRule = Annotated[RightOverWrong | ShortOverLong | ByBudget, Field(discriminator="rule")]
+class ByDraw(Rule):
+    """Right traces against wrong ones in the order of their draws, so that neither side is chosen by its length: for rankers.
+
+    Traces without an answer are no wrong side, since they never vote.
+    """
+
+    rule: Literal["draws"]
+    right: Name = TEACHER
+    """Writer of the right traces."""
+    wrong: Name = TEACHER
+    """Writer of the wrong ones."""
+    per_problem: int = Field(1, ge=1)
+
+
+PairRule = Annotated[RightOverWrong | ShortOverLong | ByBudget | ByDraw, Field(discriminator="rule")]
 
 
 class Side(NamedTuple):
@@ -97,14 +111,14 @@ class Choices(NamedTuple):
 
 def right_writers(rule: PairRule) -> set[str]:
     """The writers whose right traces a rule takes."""
-    if isinstance(rule, RightOverWrong):
+    if isinstance(rule, RightOverWrong | ByDraw):
         return {rule.right}
     return {rule.short, rule.long} if isinstance(rule, ShortOverLong) else {TEACHER}
 
 
 def wrong_writers(rule: PairRule) -> set[str]:
     """The writers whose wrong traces a rule takes."""
-    if isinstance(rule, RightOverWrong):
+    if isinstance(rule, RightOverWrong | ByDraw):
         return {rule.wrong}
     return set() if isinstance(rule, ShortOverLong) else {TEACHER}
 
@@ -120,6 +134,8 @@ def pairs(rule: PairRule, choices: Choices) -> list[Pair]:
         found = _right_over_wrong(rule, choices)
     elif isinstance(rule, ShortOverLong):
         found = _short_over_long(rule, choices)
+    elif isinstance(rule, ByDraw):
+        found = _by_draw(rule, choices)
     else:
         found = _by_budget(rule, choices)
     return [pair for pair in found if pair.chosen.text != pair.rejected.text]
@@ -138,6 +154,13 @@ def _short_over_long(rule: ShortOverLong, choices: Choices) -> Iterator[Pair]:
     for chosen, rejected in list(zip(short, long, strict=False))[: rule.per_problem]:
         if _tokens(rejected) >= rule.ratio * _tokens(chosen):
             yield Pair(chosen, rejected)
+
+
+def _by_draw(rule: ByDraw, choices: Choices) -> Iterator[Pair]:
+    right = _sides(choices.right.get(rule.right, ()))
+    wrong = unique(one for one in choices.wrong.get(rule.wrong, ()) if one.flaw in (Flaw.WRONG, Flaw.CONTRADICTORY))
+    for chosen, rejected in list(zip(right, wrong, strict=False))[: rule.per_problem]:
+        yield Pair(chosen, _side(rejected))
 
 
 def _by_budget(rule: ByBudget, choices: Choices) -> Iterator[Pair]:

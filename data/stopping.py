@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
-
-from pydantic import Field
+from typing import NamedTuple
 
 from data.metrics.answers import Vote, leaders_of, weights_of
-from data.records import Section
-
-
-class Esc(Section):
-    """Draw window by window, and stop at the first whose draws agree (ESC, arXiv 2401.10480)."""
-
-    kind: Literal["esc"] = "esc"
-    window: int = Field(5, ge=2)
-    """Draws that are begun together."""
-    agreement: float = Field(1.0, gt=0.5, le=1)
-    """Share of a window's weight that its leading answer must have. 1 is unanimity, as published; below it, a draw that hardly counts
-    does not forbid stopping."""
+from data.voting import Esc
 
 
 class Stop(NamedTuple):
@@ -29,7 +16,6 @@ class Stop(NamedTuple):
     """How many are used."""
     leaders: set[str]
     """The answers that come out: one, several that tie, or none."""
-    early: bool
 
 
 def stop(rule: Esc | None, votes: Sequence[Vote]) -> Stop:
@@ -42,8 +28,8 @@ def stop(rule: Esc | None, votes: Sequence[Vote]) -> Stop:
         for end in range(rule.window, len(votes) + 1, rule.window):
             window = votes[end - rule.window : end]
             if _agree(rule, window):
-                return Stop(end, leaders_of(window), early=end < len(votes))
-    return Stop(len(votes), leaders_of(votes), early=False)
+                return Stop(end, leaders_of(window))
+    return Stop(len(votes), leaders_of(votes))
 
 
 def _agree(rule: Esc, window: Sequence[Vote]) -> bool:

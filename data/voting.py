@@ -1,23 +1,26 @@
-"""How the draws of a problem vote on its answer: plainly, or weighted by a ranker's score (ASC, arXiv 2312.12832, section 3.4)."""
+"""Settings of how the draws of a problem vote on its answer: plainly, or weighted by a ranker's score; of all draws, or stopped early."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from data.records import Section
-from data.stopping import Esc
 
 Weight = Literal["1", "1+2s", "1+s", "s"]
-WEIGHTS: Mapping[Weight, Callable[[float], float]] = {
-    "1": lambda score: 1.0,
-    "1+2s": lambda score: 1 + 2 * score,
-    "1+s": lambda score: 1 + score,
-    "s": lambda score: score,
-}
 """How a draw counts whose chance to be right is s, as the ranker says (the four of ASC's code)."""
+
+
+class Esc(Section):
+    """Draw window by window, and stop at the first whose draws agree (ESC, arXiv 2401.10480)."""
+
+    kind: Literal["esc"] = "esc"
+    window: int = Field(5, ge=2)
+    """Draws that are begun together."""
+    agreement: float = Field(1.0, gt=0.5, le=1)
+    """Share of a window's weight that its leading answer must have. 1 is unanimity, as published; below it, a draw that hardly counts
+    does not forbid stopping."""
 
 
 class Majority(Section):
@@ -29,7 +32,7 @@ class Majority(Section):
 
 
 class Asc(Section):
-    """A draw counts by how right a ranker finds it (adaptive self-consistency)."""
+    """A draw counts by how right a ranker finds it (adaptive self-consistency, arXiv 2312.12832, section 3.4)."""
 
     kind: Literal["asc"]
     ranker: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -39,3 +42,5 @@ class Asc(Section):
 
 
 Voting = Annotated[Majority | Asc, Field(discriminator="kind")]
+PLAIN = "majority"
+"""What the plain vote of all draws is called; no other way of counting has this name."""

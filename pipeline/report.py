@@ -96,7 +96,11 @@ def _counter(params: Params) -> Callable[[str], int]:
 
 
 def _execution(found: Findings, params: Params, curves: report_plots.Curves, *, folder: Path) -> Execution:
-    children = [Child(student, seed, own, curves.get((student, seed), ())) for (student, seed), own in found.seeds.items()]
+    measured = {
+        **{(ranker, seed): {} for ranker in sorted(params.students.keys() - params.writers) for seed in params.seeds},
+        **found.seeds,
+    }
+    children = [Child(student, seed, own, curves.get((student, seed), ())) for (student, seed), own in measured.items()]
     metrics = flat(found, long=params.report.long)
     return Execution(params.report.experiment, params.model_dump(mode="json", by_alias=True), metrics, children, (folder, PARAMS, LOCK))
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 HEAD, SETTINGS = "ranker.safetensors", "ranker.json"
 PLACE = "rank_head"
 """Where the head hangs on its model."""
+BATCH_TOKENS = 8192
 
 
 class Head(nn.Module):
@@ -40,10 +41,11 @@ class Head(nn.Module):
     def forward(self, states_BTH: torch.Tensor, answer_BT: torch.Tensor) -> torch.Tensor:
         """Logits of shape (B,); `answer_BT` marks the tokens that are averaged."""
         mask_BT1 = answer_BT.unsqueeze(-1).float()
-        x_BW = self.first((states_BTH.float() * mask_BT1).sum(1) / mask_BT1.sum(1).clamp(min=1))
+        means_BH = (states_BTH.float() * mask_BT1).sum(1) / mask_BT1.sum(1).clamp(min=1)
+        x_BW = self.first(means_BH.to(self.first.weight.dtype))  # DeepSpeed may have cast the head
         for layer in self.residual:
             x_BW = x_BW + F.elu(layer(x_BW))
-        logits: torch.Tensor = self.last(x_BW).squeeze(-1)
+        logits: torch.Tensor = self.last(x_BW).squeeze(-1).float()
         return logits
 
 
@@ -59,10 +61,25 @@ def build(model: PreTrainedModel | PeftModel, settings: Asc, training: Training)
     return model
 
 
-def logits_of(model: Any, head: Head, ids_BT: torch.Tensor, mask_BT: torch.Tensor, answer_BT: torch.Tensor) -> torch.Tensor:
-    """The head's logits of shape (B,). `model` may be wrapped for several processes, so the head comes apart."""
-    found = model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False, output_hidden_states=True, logits_to_keep=1)
-    return head(found.hidden_states[-1], answer_BT)
+def logits_of(model: Any, plain: Any, ids_BT: torch.Tensor, mask_BT: torch.Tensor, answer_BT: torch.Tensor) -> torch.Tensor:
+    """The head's logits of shape (B,). `model` may be `plain` wrapped for several processes, which must see the call."""
+    states: list[torch.Tensor] = []
+    body = plain.get_base_model() if hasattr(plain, "get_base_model") else plain
+    hook = body.get_decoder().register_forward_hook(lambda _, __, found: states.append(found[0]))  # the last layer's alone
+    try:
+        model(input_ids=ids_BT, attention_mask=mask_BT, use_cache=False, logits_to_keep=1)
+    finally:
+        hook.remove()
+    head: Head = getattr(plain, PLACE)
+    logits: torch.Tensor = head(states[0], answer_BT)
+    return logits
+
+
+def cast_body(model: nn.Module, dtype: torch.dtype) -> None:
+    """Give a model the type that it is saved in; a ranker's head stays as it learnt."""
+    for name, parameter in model.named_parameters():
+        if not name.startswith(f"{PLACE}."):
+            parameter.data = parameter.data.to(dtype)
 
 
 def without_head(state: dict[str, Any]) -> dict[str, Any]:
@@ -118,13 +135,11 @@ class Ranker:
         self.model = build(body, settings, Training()).eval()
         read_head(self.model, folder)
 
-    def logits(self, reads: Sequence[Read], *, batch_rows: int = 32) -> list[float]:
-        """How right each looks, as a logit; rows of about equal length share a forward pass."""
+    def logits(self, reads: Sequence[Read], *, batch_tokens: int = BATCH_TOKENS) -> list[float]:
+        """How right each looks, as a logit; rows of about equal length share a forward pass of at most so many tokens (or of one row)."""
         found = [0.0] * len(reads)
-        order = sorted(range(len(reads)), key=lambda index: len(reads[index].prompt) + len(reads[index].answer))
         with torch.no_grad():
-            for begin in range(0, len(order), batch_rows):
-                part = order[begin : begin + batch_rows]
+            for part in batches([len(read.prompt) + len(read.answer) for read in reads], batch_tokens):
                 for index, logit in zip(part, self._batch([reads[index] for index in part]), strict=True):
                     found[index] = logit
         return found
@@ -135,5 +150,16 @@ class Ranker:
         ids_BT = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in rows], device=device)
         mask_BT = torch.tensor([[1] * len(ids) + [0] * (width - len(ids)) for ids, _ in rows], device=device)
         answer_BT = mask_BT.bool() & (torch.arange(width, device=device) >= torch.tensor([[begin] for _, begin in rows], device=device))
-        logits: list[float] = logits_of(self.model, getattr(self.model, PLACE), ids_BT, mask_BT, answer_BT).tolist()
+        logits: list[float] = logits_of(self.model, self.model, ids_BT, mask_BT, answer_BT).tolist()
         return logits
+
+
+def batches(lengths: Sequence[int], most: int) -> list[list[int]]:
+    """Indices by rising length, in groups that have at most `most` tokens with their padding, or one row."""
+    found: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if found and (len(found[-1]) + 1) * lengths[index] <= most:
+            found[-1].append(index)
+        else:
+            found.append([index])
+    return found

@@ -145,8 +145,11 @@ class RankTrainer(SidesTrainer):
         self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return this process's part of the global batch's loss."""
-        head, wrong_B = getattr(self.accelerator.unwrap_model(model), ranker.PLACE), inputs["wrong"]
-        logits_B = ranker.logits_of(model, head, inputs["input_ids"], inputs["attention_mask"], inputs["labels"] != IGNORED)
+        plain, wrong_B = self.accelerator.unwrap_model(model), inputs["wrong"]
+        if self.objective.body == "frozen":
+            for part in plain.children():  # the states as they are: without the dropout that the trainer turned on
+                part.eval()
+        logits_B = ranker.logits_of(model, plain, inputs["input_ids"], inputs["attention_mask"], inputs["labels"] != IGNORED)
         self._note("score_right", torch.sigmoid(logits_B[~wrong_B]))
         self._note("score_wrong", torch.sigmoid(logits_B[wrong_B]))
         loss = asc_loss(logits_B, wrong_B, power=self.objective.power, pairs=self.global_rows / 2)

@@ -137,18 +137,18 @@ def _prepared(job: Job, model: PreTrainedModel) -> tuple[PreTrainedModel | PeftM
     if isinstance(job.objective, Nat):
         return nat.build(model, _start(job), job.objective, job.training), None
     if isinstance(job.objective, Asc):
-        return ranker.build(_body(job, job.objective, model), job.objective, job.training), None
+        return ranker.build(_body(job, model), job.objective, job.training), None
     if job.start is None or isinstance(job.objective, Nce):
         return model, adapter_of(job.training)
     return with_adapter(model, job.start), None
 
 
-def _body(job: Job, objective: Asc, model: PreTrainedModel) -> PreTrainedModel | PeftModel:
+def _body(job: Job, model: PreTrainedModel) -> PreTrainedModel | PeftModel:
     """What stands below a ranker's head: the start as it is, or with an adapter that learns."""
     if job.start is not None:
         return with_adapter(model, job.start)
     adapter = adapter_of(job.training)
-    if adapter is None or objective.body == "frozen":
+    if adapter is None or _is_frozen(job):
         return model
     from peft import get_peft_model
 
@@ -196,7 +196,7 @@ def arguments_of(job: Job, rows: int, precision: Precision) -> SFTConfig:
         lr_scheduler_type=SCHEDULES[training.schedule],
         warmup_steps=round(training.warmup_share * steps),
         weight_decay=training.weight_decay,
-        gradient_checkpointing=training.gradient_checkpointing,
+        gradient_checkpointing=training.gradient_checkpointing and not _is_frozen(job),
         bf16=precision.name == "bf16",
         fp16=precision.name == "fp16",
         max_length=None,
@@ -216,6 +216,11 @@ def arguments_of(job: Job, rows: int, precision: Precision) -> SFTConfig:
         disable_tqdm=True,
         log_level="error",
     )
+
+
+def _is_frozen(job: Job) -> bool:
+    """Whether only a head learns, so that there is nothing to go back through."""
+    return isinstance(job.objective, Asc) and job.objective.body == "frozen"
 
 
 def _dataset(rows: list[Row], order: list[int], reference: Sequence[float] | None = None) -> Dataset:
@@ -263,9 +268,11 @@ def _trained(job: Job, encoded: Encoded, precision: Precision) -> Trained:
 
 
 def _save(trainer: SFTTrainer, job: Job, trained: Trained, precision: Precision) -> None:
+    from students import ranker
+
     part = job.model.with_name(f"{job.model.name}.part")
     if job.training.adapter == "none" and not trainer.is_deepspeed_enabled:
-        trainer.model.to(dtype_of(precision))
+        ranker.cast_body(trainer.model, dtype_of(precision))
     trainer.model.config.use_cache = True  # TRL turns it off to train; whoever loads the folder generates
     with disk_errors_named(part):
         trainer.save_model(str(part))

@@ -22,6 +22,8 @@ class Calibration(NamedTuple):
 
     slope: float = 1.0
     offset: float = 0.0
+    fitted: bool = False
+    """Whether there was anything to fit it on."""
 
     def chance(self, logit: float) -> float:
         """Chance of being right."""
@@ -68,11 +70,13 @@ def _fit(logits: Sequence[float], right: Sequence[bool], *, slope: float | None)
         if lower is None:
             break
         theta = lower
-    return Calibration(float(theta[0]), float(theta[1]))
+    return Calibration(float(theta[0]), float(theta[1]), fitted=True)
 
 
-def brier(chances: Sequence[float], right: Sequence[bool]) -> float:
-    """Mean squared difference between the chance and what was (Brier 1950); 0 is perfect."""
+def brier(chances: Sequence[float], right: Sequence[bool]) -> float | None:
+    """Mean squared difference between the chance and what was (Brier 1950); 0 is perfect, None is of nothing."""
+    if not chances:
+        return None
     return fmean((chance - is_right) ** 2 for chance, is_right in zip(chances, right, strict=True))
 
 

@@ -1,26 +1,28 @@
 """Ways of counting the draws of a problem, each beside the plain vote of as many draws and of as many tokens.
 
-Everything is computed from stored draws. Rules read them in order, so that an order is one sample of what a rule would have done; the
-draws of a problem are taken in `ORDERS` orders, the first of which is that of their index.
+Everything is computed from stored draws. A rule reads them in order, so that one order is one sample of what it would have done: numbers
+are means over orders in which every draw stands equally often at every place (all orders of few draws).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import accumulate
+from functools import lru_cache
+from itertools import accumulate, permutations
 from random import Random
 from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
-from data.metrics.answers import credit, leaders_of, majority
+from data.errors import StageError
+from data.metrics.answers import Vote, credit, leaders_of
 from data.metrics.bootstrap import Estimate, estimate, ratios, resampled_ratios
 from data.metrics.calibration import Calibration, brier, calibrated, pair_accuracy
 from data.metrics.cells import vote_of
 from data.metrics.compare import Rules
 from data.records import Outcome, Score
 from data.stopping import stop
-from data.voting import WEIGHTS, Asc, Voting
+from data.voting import PLAIN, Asc, Voting, Weight
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,9 +30,18 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-ORDERS = 20
+ALL_ORDERS_UP_TO, ORDERS = 4, 24
+"""So many draws are taken in all orders; more of them in at least so many orders."""
+WEIGHTS: Mapping[Weight, Callable[[float], float]] = {
+    "1": lambda score: 1.0,
+    "1+2s": lambda score: 1 + 2 * score,
+    "1+s": lambda score: 1 + score,
+    "s": lambda score: score,
+}
 Draws = Mapping[str, Sequence[Sequence[Score]]]
 """Problem → the draws of every seed, by index."""
+Calibrations = Mapping[str, Mapping[int, Calibration]]
+"""Ranker → seed → what its scores mean for one student."""
 
 
 class Counted(NamedTuple):
@@ -50,16 +61,17 @@ class Counted(NamedTuple):
 
 
 class Judged(NamedTuple):
-    """How well a ranker judges the draws of one student."""
+    """How well a ranker judges the draws of one student; None where there is nothing to judge."""
 
     calibration: Mapping[int, Calibration]
-    """By seed, fitted on the validation problems."""
+    """By seed."""
     pair_accuracy: float | None
-    """On the test problems, as what follows."""
-    brier_raw: float
-    brier: float
-    brier_of_rate: float
-    """Of a ranker that gives every draw the student's rate of right draws on validation."""
+    """How often a right draw stands above a wrong one of the same problem."""
+    brier: float | None
+    brier_raw: float | None
+    """Of the scores as they come from the ranker's training."""
+    brier_of_rate: float | None
+    """Of a ranker that gives every draw the rate of right draws that calibration saw."""
 
 
 class Votes(NamedTuple):
@@ -70,152 +82,180 @@ class Votes(NamedTuple):
     judged: Mapping[str, Mapping[str, Judged]]
 
 
-def votes(test: Iterable[Score], validation: Iterable[Score], ways: Mapping[str, Voting], rules: Rules) -> Votes:
-    """Count the drawn answers of both splits; the plain vote of all draws is named `majority`."""
-    drawn, for_calibration = _by_student(test), _by_student(validation)
-    judged: dict[str, dict[str, Judged]] = defaultdict(dict)
+def votes(scores: Iterable[Score], for_calibration: Iterable[Score], ways: Mapping[str, Voting], rules: Rules) -> Votes:
+    """Count the drawn answers in `scores`; rankers are calibrated on other ones. The plain vote of all draws is named PLAIN.
+
+    Raises StageError where a draw that votes has no rank.
+    """
+    drawn, others = _by_student(scores), _by_student(for_calibration)
+    rankers = sorted({way.ranker for way in ways.values() if isinstance(way, Asc)})
+    judged: dict[str, dict[str, Judged]] = {ranker: {} for ranker in rankers}
     counted = {}
     for student, draws in drawn.items():
-        for ranker in sorted({way.ranker for way in ways.values() if isinstance(way, Asc)}):
-            judged[ranker][student] = _judged(draws, for_calibration[student], ranker)
-        calibrations = {ranker: of_students[student].calibration for ranker, of_students in judged.items()}
-        counted[student] = _counted(draws, ways, calibrations, rules)
-    return Votes(max(map(len, drawn.values())), counted, judged)
+        for ranker in rankers:
+            judged[ranker][student] = _judged(draws, others.get(student, {}), ranker)
+        counted[student] = _counted(draws, ways, {ranker: judged[ranker][student].calibration for ranker in rankers}, rules)
+    return Votes(max(map(len, drawn.values()), default=0), counted, judged)
 
 
 def _by_student(scores: Iterable[Score]) -> dict[str, Draws]:
     groups: dict[str, dict[str, dict[int, list[Score]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(list)))
     for score in scores:
         groups[score.student][score.problem_id][score.seed].append(score)
-    return {
-        student: {
-            p: [sorted(of_seed, key=lambda score: score.draw) for _, of_seed in sorted(seeds.items())] for p, seeds in sorted(own.items())
-        }
-        for student, own in sorted(groups.items())
-    }
+    return {student: {problem: _in_order(seeds) for problem, seeds in sorted(own.items())} for student, own in sorted(groups.items())}
 
 
-def _judged(test: Draws, validation: Draws, ranker: str) -> Judged:
-    """Calibrate on one split, and look at the other."""
-    fitted, rates = {}, {}
-    for seed, scores in _ranked(validation, ranker).items():
-        right = [score.outcome is Outcome.RIGHT for score in scores]
-        fitted[seed] = calibrated([score.ranks[ranker] for score in scores], right)
-        rates[seed] = fmean(right)
-    seen = [(seed, score, score.outcome is Outcome.RIGHT) for seed, scores in _ranked(test, ranker).items() for score in scores]
-    right = [is_right for _, _, is_right in seen]
+def _in_order(seeds: Mapping[int, list[Score]]) -> list[list[Score]]:
+    return [sorted(scores, key=lambda score: score.draw) for _, scores in sorted(seeds.items())]
+
+
+def _judged(draws: Draws, others: Draws, ranker: str) -> Judged:
+    """Calibrate on `others`, and look at `draws`."""
+    fits, rates = {}, {}
+    for seed, known in _ranked(others, ranker).items():
+        outcomes = [score.outcome is Outcome.RIGHT for score in known]
+        fits[seed], rates[seed] = calibrated([score.ranks[ranker] for score in known], outcomes), fmean(outcomes)
+    seen = [score for scores in _ranked(draws, ranker).values() for score in scores]
+    right = [score.outcome is Outcome.RIGHT for score in seen]
     groups: dict[tuple[int, str], dict[bool, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for seed, score, is_right in seen:
-        groups[seed, score.problem_id][is_right].append(score.ranks[ranker])
+    for score, is_right in zip(seen, right, strict=True):
+        groups[score.seed, score.problem_id][is_right].append(score.ranks[ranker])
+    seeds = {scores[0].seed for of_problem in draws.values() for scores in of_problem}
+    fits = {seed: fits.get(seed, Calibration()) for seed in sorted(seeds)}
     return Judged(
-        calibration=fitted,
+        calibration=fits,
         pair_accuracy=pair_accuracy(groups.values()),
-        brier_raw=brier([Calibration().chance(score.ranks[ranker]) for _, score, _ in seen], right),
-        brier=brier([_chance(fitted, seed, score, ranker) for seed, score, _ in seen], right),
-        brier_of_rate=brier([rates.get(seed, 0.5) for seed, _, _ in seen], right),
+        brier=brier([fits[score.seed].chance(score.ranks[ranker]) for score in seen], right),
+        brier_raw=brier([Calibration().chance(score.ranks[ranker]) for score in seen], right),
+        brier_of_rate=brier([rates.get(score.seed, 0.5) for score in seen], right),
     )
 
 
 def _ranked(draws: Draws, ranker: str) -> dict[int, list[Score]]:
-    """The draws that a ranker judged, by seed."""
+    """The draws that vote, by seed."""
     found: dict[int, list[Score]] = defaultdict(list)
-    for seeds in draws.values():
-        for score in (score for of_seed in seeds for score in of_seed if ranker in score.ranks):
-            found[score.seed].append(score)
+    for score in (score for seeds in draws.values() for scores in seeds for score in scores if score.outcome.votes):
+        if ranker not in score.ranks:
+            raise StageError(
+                f"{score.student}, draw {score.draw} of problem {score.problem_id}: no rank by {ranker!r}; `dvc repro -f evaluate`"
+            )
+        found[score.seed].append(score)
     return found
 
 
-def _chance(calibrations: Mapping[int, Calibration], seed: int, score: Score, ranker: str) -> float:
-    return calibrations.get(seed, Calibration()).chance(score.ranks[ranker])
-
-
-class _Cost(NamedTuple):
-    """Of one problem, over its seeds and orders."""
-
-    credit: float
-    draws: float
-    tokens: float
-    agrees: float = 1.0
-
-
-def _counted(
-    draws: Draws, ways: Mapping[str, Voting], calibrations: Mapping[str, Mapping[int, Calibration]], rules: Rules
-) -> dict[str, Counted]:
+def _counted(draws: Draws, ways: Mapping[str, Voting], calibrations: Calibrations, rules: Rules) -> dict[str, Counted]:
+    """Every way beside the plain vote. Arrays have a column of credit, draws and tokens for each number of draws, then for each way."""
     import numpy as np
 
-    most = max(len(of_seed) for seeds in draws.values() for of_seed in seeds)
-    plain = [[_plain(seeds, k) for seeds in draws.values()] for k in range(1, most + 1)]
-    curve_KPM = np.array(plain, dtype=np.float64)[..., :3]
-    costs = {"majority": plain[-1]}
-    for name, way in ways.items():
-        costs[name] = [_mean([_one(of_seed, way, calibrations) for of_seed in seeds]) for seeds in draws.values()]
-    return {name: _against_plain(np.array(of_problems, dtype=np.float64), curve_KPM, rules) for name, of_problems in costs.items()}
+    curves_PK3 = np.array([np.mean([_curve(scores) for scores in seeds], axis=0) for seeds in draws.values()])
+    ways_PW4 = np.array([[_of_seeds(seeds, way, calibrations) for way in ways.values()] for seeds in draws.values()]).reshape(
+        len(draws), -1, 4
+    )
+    plain_P14 = np.concatenate([curves_PK3[:, -1:], np.ones((len(draws), 1, 1))], axis=2)
+    own_PW4, names = np.concatenate([plain_P14, ways_PW4], axis=1), [PLAIN, *ways]
+    columns_1PM = np.concatenate([curves_PK3, own_PW4[..., :3]], axis=1).reshape(1, len(draws), -1)
+    ones, k = np.ones_like(columns_1PM), curves_PK3.shape[1]
+    point_1N3 = ratios(columns_1PM, ones).reshape(1, -1, 3)
+    resampled_BN3 = resampled_ratios(columns_1PM, ones, resamples=rules.resamples, seed=rules.seed).reshape(rules.resamples, -1, 3)
+    envelopes = {column: envelope(point_1N3[0, :k, column].tolist(), point_1N3[0, :k, 0].tolist()) for column in (1, 2)}
+    found = {}
+    for number, name in enumerate(names, start=k):
+        beside = []
+        for column, corners in envelopes.items():
+            point, resampled = (_gain(means_N3, number, column, corners) for means_N3 in (point_1N3, resampled_BN3))
+            beside.append(estimate(float(point[0]), resampled))
+        means, agreement = point_1N3[0, number], float(own_PW4[:, number - k, 3].mean())
+        accuracy = estimate(float(means[0]), resampled_BN3[:, number, 0])
+        found[name] = Counted(accuracy, float(means[1]), float(means[2]), agreement, *beside)
+    return found
 
 
-def _mean(costs: Sequence[_Cost]) -> _Cost:
-    """The mean of every number."""
-    return _Cost(*(fmean(values) for values in zip(*costs, strict=True)))
+def _gain(means_BN3: Floats, number: int, column: int, corners: Sequence[int]) -> Floats:
+    """Credit of one way minus that of the plain vote at the same cost, by resample."""
+    import numpy as np
+
+    rivals = [np.interp(row[number, column], row[corners, column], row[corners, 0]) for row in means_BN3]
+    gains: Floats = means_BN3[:, number, 0] - np.array(rivals)
+    return gains
 
 
-def _plain(seeds: Sequence[Sequence[Score]], k: int) -> _Cost:
-    """The plain vote of `k` draws."""
-    found = []
-    for scores in seeds:
-        cast = [vote_of(score) for score in scores]
-        every = leaders_of(cast)
-        for order in orders(len(scores)) if k < len(scores) else [range(len(scores))]:
-            used = [cast[i] for i in order[:k]]
-            found.append(_Cost(majority(used), k, sum(_tokens(scores[i]) for i in order[:k]), float(leaders_of(used) == every)))
-    return _mean(found)
+def envelope(costs: Sequence[float], credits: Sequence[float]) -> list[int]:
+    """Indices of the corners of the upper concave envelope of (cost, credit), costs rising.
+
+    The plain vote can be had at any cost between two numbers of draws by a coin; the best coin is on this line. (Two draws that
+    differ share the credit, so an even number of draws is often no better than the odd one below it.)
+    """
+    corners: list[int] = []
+    for index in range(len(costs)):
+        while len(corners) > 1 and _slope(costs, credits, corners[-2], corners[-1]) <= _slope(costs, credits, corners[-1], index):
+            corners.pop()
+        corners.append(index)
+    return corners
 
 
-def _one(scores: Sequence[Score], way: Voting, calibrations: Mapping[str, Mapping[int, Calibration]]) -> _Cost:
-    """One way of counting the draws of one problem and seed."""
-    weigh = _weigher(way, calibrations)
-    cast = [vote_of(score, weigh(score)) for score in scores]
-    every, found = leaders_of([vote._replace(weight=1.0) for vote in cast]), []
+def _slope(costs: Sequence[float], credits: Sequence[float], first: int, second: int) -> float:
+    return (credits[second] - credits[first]) / max(costs[second] - costs[first], 1e-12)
+
+
+def _curve(scores: Sequence[Score]) -> list[list[float]]:
+    """Credit, draws and tokens of the plain vote of the first 1, 2, … draws, means over orders."""
+    import numpy as np
+
+    cast, tokens = [vote_of(score) for score in scores], [_tokens(score) for score in scores]
+    right = {vote.answer for vote in cast if vote.right}
+    found = np.array([_prefixes([cast[i] for i in order], right) for order in orders(len(scores))]).mean(axis=0)
+    mean_tokens = fmean(tokens)
+    return [[float(own), k, k * mean_tokens] for k, own in enumerate(found, start=1)]
+
+
+def _prefixes(cast: Sequence[Vote], right: set[str | None]) -> list[float]:
+    """Credit of the vote of the first 1, 2, … draws of one order."""
+    counts, leaders, most, found = Counter[str](), set[str](), 0, []
+    for vote in cast:
+        if vote.answer is not None:
+            counts[vote.answer] += 1
+            if counts[vote.answer] > most:
+                leaders, most = {vote.answer}, counts[vote.answer]
+            elif counts[vote.answer] == most:
+                leaders.add(vote.answer)
+        found.append(len(leaders & right) / len(leaders) if leaders else 0.0)
+    return found
+
+
+def _of_seeds(seeds: Sequence[Sequence[Score]], way: Voting, calibrations: Calibrations) -> list[float]:
+    """Credit, draws, tokens and agreement of one way on one problem, means over seeds and orders."""
+    costs = [cost for scores in seeds for cost in _of_orders(scores, way, calibrations)]  # every seed has as many orders
+    return [fmean(values) for values in zip(*costs, strict=True)]
+
+
+def _of_orders(scores: Sequence[Score], way: Voting, calibrations: Calibrations) -> list[tuple[float, float, float, float]]:
+    cast, tokens = [vote_of(score, _weight(score, way, calibrations)) for score in scores], [_tokens(score) for score in scores]
+    plain = leaders_of([vote._replace(weight=1.0) for vote in cast])
+    found: list[tuple[float, float, float, float]] = []
     for order in orders(len(scores)) if way.stop else [range(len(scores))]:
         ended = stop(way.stop, [cast[i] for i in order])
-        spent = list(accumulate(_tokens(scores[i]) for i in order))[ended.draws - 1]
-        found.append(_Cost(credit(ended.leaders, cast), ended.draws, spent, float(ended.leaders == every)))
-    return _mean(found)
+        spent = list(accumulate(tokens[i] for i in order))[ended.draws - 1]
+        found.append((credit(ended.leaders, cast), ended.draws, spent, float(ended.leaders == plain)))
+    return found
 
 
-def _weigher(way: Voting, calibrations: Mapping[str, Mapping[int, Calibration]]) -> Callable[[Score], float]:
-    if not isinstance(way, Asc):
-        return lambda score: 1.0
-    weight, ranker = WEIGHTS[way.weight], way.ranker
-    return lambda score: weight(_chance(calibrations[ranker], score.seed, score, ranker)) if ranker in score.ranks else 0.0
+def _weight(score: Score, way: Voting, calibrations: Calibrations) -> float:
+    if not isinstance(way, Asc) or not score.outcome.votes:
+        return 1.0
+    return WEIGHTS[way.weight](calibrations[way.ranker][score.seed].chance(score.ranks[way.ranker]))
 
 
-def orders(draws: int) -> list[list[int]]:
-    """The order of the index and `ORDERS` - 1 others, the same for all problems with as many draws."""
-    return [list(range(draws)), *(Random(f"votes:{number}").sample(range(draws), draws) for number in range(1, ORDERS))]
+@lru_cache(maxsize=8)
+def orders(draws: int) -> tuple[tuple[int, ...], ...]:
+    """The orders of so many draws, that of the index first: all of few; of more, the rotations of random ones. In all of them together
+    every draw stands equally often at every place.
+    """
+    if draws <= ALL_ORDERS_UP_TO:
+        return tuple(permutations(range(draws)))
+    starts = [list(range(draws))]
+    starts += [Random(f"votes:{number}").sample(range(draws), draws) for number in range(1, -(-ORDERS // draws))]
+    return tuple((*start[turn:], *start[:turn]) for start in starts for turn in range(draws))
 
 
 def _tokens(score: Score) -> int:
     return score.thinking_tokens + score.answer_tokens
-
-
-def _against_plain(own_PM: Floats, curve_KPM: Floats, rules: Rules) -> Counted:
-    """One way beside the plain vote; columns are credit, draws, tokens and agreement."""
-    import numpy as np
-
-    means = own_PM.mean(axis=0)
-    rivals = [_at_cost(curve_KPM, column, float(means[column])) for column in (1, 2)]
-    stacked_SP1 = np.stack([own_PM[:, 0], *rivals])[..., None]
-    point = ratios(stacked_SP1, np.ones_like(stacked_SP1))[:, 0]
-    resampled = resampled_ratios(stacked_SP1, np.ones_like(stacked_SP1), resamples=rules.resamples, seed=rules.seed)[..., 0]
-    beside = [estimate(float(point[0] - point[rival]), resampled[:, 0] - resampled[:, rival]) for rival in (1, 2)]
-    return Counted(estimate(float(point[0]), resampled[:, 0]), float(means[1]), float(means[2]), float(means[3]), *beside)
-
-
-def _at_cost(curve_KPM: Floats, column: int, cost: float) -> Floats:
-    """Credit of the plain vote per problem at a mean cost: between the two numbers of draws that it lies between, in proportion."""
-    costs_K = curve_KPM[..., column].mean(axis=1)
-    above = min(int((costs_K < cost).sum()), len(costs_K) - 1)
-    below = max(0, above - 1)
-    gap = float(costs_K[above] - costs_K[below])
-    share = min(1.0, max(0.0, (cost - float(costs_K[below])) / gap)) if gap > 0 else 1.0
-    mixed: Floats = (1 - share) * curve_KPM[below, :, 0] + share * curve_KPM[above, :, 0]
-    return mixed

@@ -49,6 +49,8 @@ class Findings:
     """pass@k and maj@k; None without draws."""
     votes: Votes | None
     """Other ways of counting the draws; None where none are asked for."""
+    validation_votes: Votes | None
+    """The same on validation, for choosing among them; None without draws there."""
     choice: Choice
     seeds: Seeds
     """Greedy test numbers of every student and seed."""
@@ -71,7 +73,8 @@ def findings(tables: Tables, params: Params) -> Findings:
     settings, long = params.report, params.report.long
     rules = Rules(settings.resamples, settings.seed, settings.margin)
     test, validation = (_part(tables.scores, split, "greedy") for split in (Split.TEST, Split.VALIDATION))
-    drawn = _part(tables.scores, Split.TEST, "draw")
+    drawn, also_drawn = (_part(tables.scores, split, "draw") for split in (Split.TEST, Split.VALIDATION))
+    ways = params.evaluate.votes
     on_validation = compare(validation, rules)
     lengths = {student: lesson_length(rows, tables.count_tokens) for student, rows in tables.lessons.items()}
     surviving = {recheck.trace_id for recheck in tables.short_verdicts if recheck.survives}
@@ -82,7 +85,8 @@ def findings(tables: Tables, params: Params) -> Findings:
         test=compare(test, rules, baselines=(long, BASE)),
         validation=on_validation,
         draws=compare(drawn, rules, measures=measures_of_draws(params.evaluate.draws)) if drawn else None,
-        votes=votes(drawn, _part(tables.scores, Split.VALIDATION, "draw"), ways, rules) if (ways := params.evaluate.votes) else None,
+        votes=votes(drawn, also_drawn, ways, rules) if ways and drawn else None,
+        validation_votes=votes(also_drawn, also_drawn, ways, rules) if ways and also_drawn else None,
         choice=choose(on_validation, validation, baseline=long, candidates=candidates(params), margin=settings.margin),
         seeds=per_seed(test),
         outcomes=Counter(verdict.outcome for verdict in tables.long_verdicts),

@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from data.chat import Format
 from data.errors import ParamsError
 from data.records import TEACHER, Section
-from data.voting import Asc, Voting
+from data.voting import PLAIN, Asc, Voting
 from pipeline.support.plan_settings import Plan
 from pipeline.support.student_settings import BASE, Name, Student, check_starts
 from students.settings import Training
@@ -205,6 +205,8 @@ class Evaluate(Section):
     def _votes_have_draws(self) -> Self:
         if self.votes and not self.draws * self.draw_problems:
             raise ValueError("votes need draws: give `draws` and `draw_problems`, or no `votes`")
+        if PLAIN in self.votes:
+            raise ValueError(f"votes.{PLAIN}: this is the plain vote of all draws, which is always counted; choose another name")
         windows = {name: vote.stop.window for name, vote in self.votes.items() if vote.stop}
         if wide := [name for name, window in windows.items() if window > self.draws]:
             raise ValueError(f"votes.{wide[0]}.stop.window: {windows[wide[0]]} is more than draws: {self.draws}")

@@ -55,7 +55,7 @@ def page(found: Findings, settings: Report, examples: str, shortened: str) -> st
         "## Against the untrained base",
         markdown(_base_table(found.test, settings)),
         *_draws(found, settings),
-        *vote_sections(found.votes, ordered(found.test, settings.long)),
+        *vote_sections(found.votes, found.validation_votes, ordered(found.test, settings.long)),
         f"## Validation: {found.validation.problems} problems, on which the best student was chosen",
         markdown(_validation_table(found, settings)),
         found.choice.rule,

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from data.lessons import Plan
 from data.negatives import Negatives
-from data.pairs import PairRule
+from data.pairs import ByDraw, PairRule
 from data.records import Section
 from students.settings import Asc, Nat, Nce, Objective, OfPairs, Sft, Training, Unlikelihood
 
@@ -76,6 +76,10 @@ class Student(Section):
         if given not in allowed:
             wanted = " or ".join(f"`{'` and `'.join(sorted(names))}`" for names in allowed)
             raise ValueError(f"objective {objective.kind} learns from {wanted}; found {sorted(given) or 'none of them'}")
+        if isinstance(objective, Asc) and not isinstance(self.pairs, ByDraw):
+            raise ValueError(
+                "objective asc learns which answers are right from pairs that differ in nothing else: give `pairs: {rule: draws, …}`"
+            )
         if isinstance(objective, Sft) and self.negatives and self.negatives.tag is None and not objective.imitate:
             raise ValueError(
                 "negatives: objective sft learns them like right traces; give `negatives.tag`, another objective, or "

@@ -24,7 +24,7 @@ PROBLEMS = [
     for i, split in enumerate([*[Split.VALIDATION] * 3, *[Split.TEST] * 4])
 ]
 RIGHT, WRONG = "<think>I add.</think>The answer is \\boxed{%s}.", "<think>Hm.</think>The answer is \\boxed{77}."
-PAIRS = {"rule": "right_over_wrong"}
+PAIRS = {"rule": "draws"}
 RANKER = {"from": "base", "pairs": PAIRS, "objective": {"kind": "asc", "width": 8}}
 VOTES = {"asc": {"kind": "asc", "ranker": "judge", "weight": "s", "stop": {"window": 2, "agreement": 0.9}}}
 
@@ -95,6 +95,8 @@ def test_it_scores_the_draws_that_have_an_answer_and_writes_none_itself(params: 
     [
         ("evaluate", {"votes": {"asc": {"kind": "asc", "ranker": "long"}}}, "'long' is no student with objective asc; allowed: .'judge'."),
         ("evaluate", {"draws": 0}, "votes need draws"),
+        ("evaluate", {"votes": {"majority": {"kind": "majority"}}}, "votes.majority: this is the plain vote"),
+        ("students", {"judge": {**RANKER, "pairs": {"rule": "right_over_wrong"}}}, "give `pairs: .rule: draws"),
         ("evaluate", {"votes": {"esc": {"kind": "majority", "stop": {"window": 5}}}}, "votes.esc.stop.window: 5 is more than draws: 4"),
         ("evaluate", {"variants": {"other": {"of": "judge"}}}, "'judge' is no student that writes; allowed: .'long'."),
         ("report", {"long": "judge"}, "'judge' is no student that writes"),

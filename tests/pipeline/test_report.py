@@ -162,7 +162,7 @@ def test_metrics_are_flat_and_rounded_and_named_by_student(tables: Tables) -> No
 
 
 def test_votes_stand_beside_the_plain_vote_in_the_page_and_the_metrics(tables: Tables, folder: Path) -> None:
-    judge = {"from": "long", "pairs": {"rule": "right_over_wrong"}, "objective": {"kind": "asc"}}
+    judge = {"from": "long", "pairs": {"rule": "draws"}, "objective": {"kind": "asc"}}
     values = _params().model_dump(by_alias=True)
     values["students"]["judge"] = judge
     values["evaluate"]["votes"] = {"esc": {"kind": "majority", "stop": {"window": 2}}, "asc": {"kind": "asc", "ranker": "judge"}}

@@ -16,7 +16,7 @@ from students import launch
 from students.checkpoints import last_complete
 from students.job import Job
 from students.launch import CONFIGS, _alone, _failure, command, environment, train, train_all
-from students.settings import Dpo, Redi, Unlikelihood
+from students.settings import Asc, Dpo, Redi, Unlikelihood
 
 PAIR = {"micro_batch_rows": 4, "launch": {"processes": 2, "strategy": "ddp"}}
 
@@ -96,7 +96,9 @@ def test_two_processes_reach_the_loss_of_one(make_job, strategy):
     assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
 
 
-OBJECTIVES = {objective.kind: objective for objective in (Unlikelihood(kind="unlikelihood"), Redi(kind="redi"), Dpo(kind="dpo"))}
+OBJECTIVES = {
+    objective.kind: objective for objective in (Unlikelihood(kind="unlikelihood"), Redi(kind="redi"), Dpo(kind="dpo"), Asc(kind="asc"))
+}
 
 
 @pytest.mark.slow

@@ -6,17 +6,17 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
 
 from data.chat import completion_ids, prompt_ids
 from data.errors import ParamsError, StageError
 from data.records import Lesson
 from data.tables import read_all
-from students import ranker, trainer
+from students import ranker, trainer, training
 from students.launch import train
-from students.models import Devices, check_capabilities
+from students.models import Devices, check_capabilities, precision_of
 from students.objectives import asc_loss
 from students.ranker import Head, Ranker, Read
+from students.rows import encode
 from students.settings import Asc, Training
 
 FROZEN, TRAINED = Asc(kind="asc", width=16), Asc(kind="asc", body="trained", width=16)
@@ -81,7 +81,7 @@ def test_it_learns_to_tell_right_from_wrong_and_reads_alone_as_in_a_batch(contra
     body = (job.base, None) if objective.body == "frozen" else (job.base, job.model) if settings else (job.model, None)
     loaded = Ranker(job.model, *body)
     own, wrong = reads(job, tokenizer)
-    logits = loaded.logits(own, batch_rows=5)
+    logits = loaded.logits(own, batch_tokens=200)
     assert logits == pytest.approx([loaded.logits([one])[0] for one in own], abs=1e-4)
     right_mean = sum(x for x, bad in zip(logits, wrong, strict=True) if not bad) / wrong.count(False)
     wrong_mean = sum(x for x, bad in zip(logits, wrong, strict=True) if bad) / wrong.count(True)
@@ -96,11 +96,29 @@ def test_a_frozen_body_and_the_scores_of_its_training_are_what_is_loaded(contras
     first = curve(job)[0]  # the mean of a batch of half the rows: between the least and the most
     of_right = scores[~torch.tensor(wrong)]
     assert of_right.min() - 1e-4 <= first["score_right"] <= of_right.max() + 1e-4
-    body = AutoModelForCausalLM.from_pretrained(job.base).state_dict()
-    assert all(
-        torch.equal(tensor, body[name])
-        for name, tensor in ranker.without_head(Ranker(job.model, job.base, None).model.state_dict()).items()
-    )
+
+
+def test_of_a_frozen_body_only_the_head_learns_and_dropout_is_off(contrast_job, tokenizer):
+    job = contrast_job("ranker", objective=FROZEN, **LORA, lora_dropout=0.5)
+    rows = encode(read_all(job.lessons, Lesson), tokenizer, job.training).rows
+    built = training.trainer_for(job, rows, tokenizer, precision_of("fp32", Devices(0, False)))
+    before = {name: tensor.clone() for name, tensor in built.model.state_dict().items()}
+    built.train()
+    changed = {name for name, tensor in built.model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert changed and all(name.startswith(ranker.PLACE) for name in changed)
+    assert not any(part.training for part in built.model.children()), "hidden states as they are"
+
+
+def test_a_head_that_was_cast_still_gives_logits_in_fp32():
+    head = Head(6, 4).to(torch.bfloat16)
+    assert head(torch.randn(2, 5, 6), torch.ones(2, 5).bool()).dtype == torch.float32
+
+
+@given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 120))
+def test_batches_hold_every_row_once_and_no_more_tokens_than_allowed(lengths, most):
+    found = ranker.batches(lengths, most)
+    assert sorted(index for part in found for index in part) == list(range(len(lengths)))
+    assert all(len(part) == 1 or len(part) * max(lengths[i] for i in part) <= most for part in found)
 
 
 @pytest.mark.parametrize(("objective", "settings"), [(FROZEN, {}), (TRAINED, {}), (TRAINED, LORA)])

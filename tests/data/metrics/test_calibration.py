@@ -45,7 +45,7 @@ def test_scores_that_separate_perfectly_have_a_finite_fit():
 
 
 def test_without_both_outcomes_scores_stay_as_they_are():
-    assert calibrated([1.0, 2.0], [True, True]) == calibrated([], []) == Calibration(1.0, 0.0)
+    assert calibrated([1.0, 2.0], [True, True]) == calibrated([], []) == Calibration(1.0, 0.0, fitted=False)
 
 
 @given(st.floats(-800, 800))
@@ -55,6 +55,7 @@ def test_sigmoid_is_symmetric_and_never_overflows(x):
 
 def test_brier_is_the_mean_squared_error():
     assert brier([1.0, 0.5, 0.0], [True, False, False]) == pytest.approx(0.25 / 3)
+    assert brier([], []) is None
 
 
 def test_pairs_are_of_one_problem_and_problems_weigh_the_same():

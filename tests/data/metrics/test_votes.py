@@ -1,15 +1,19 @@
+import math
 import random
-from itertools import permutations
+from collections import Counter
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from data.errors import StageError
 from data.metrics.answers import majority
 from data.metrics.cells import vote_of
 from data.metrics.compare import Rules
-from data.metrics.votes import ORDERS, orders, votes
+from data.metrics.votes import ORDERS, envelope, orders, votes
 from data.records import Outcome, Score, Split, Status
-from data.stopping import Esc
-from data.voting import Asc, Majority
+from data.voting import Asc, Esc, Majority
 
 RULES = Rules(resamples=200)
 ESC = Majority(kind="majority", stop=Esc(window=2))
@@ -59,16 +63,66 @@ def test_esc_saves_draws_and_hardly_changes_answers():
     assert found.at_equal_draws == pytest.approx(found.at_equal_tokens), "all draws have as many tokens here"
 
 
-def test_esc_is_the_mean_over_orders_of_the_draws():
-    answers = ["right", "right", "wrong", "right"]
-    found = counted({"esc": ESC}, [score("p", draw, answer) for draw, answer in enumerate(answers)]).counted["long"]["esc"]
-    used = []
-    for order in orders(4):
-        first, second = order[:2], order[2:]
-        used.append(2 if len({answers[i] for i in first}) == 1 else 4)
-        assert sorted(first + second) == [0, 1, 2, 3]
-    assert found.draws == pytest.approx(sum(used) / ORDERS)
-    assert len(set(map(tuple, orders(4)))) <= len(list(permutations(range(4)))) and orders(4)[0] == [0, 1, 2, 3]
+def test_esc_of_four_draws_is_the_mean_over_all_their_orders():
+    rows = [score("p", draw, answer) for draw, answer in enumerate(["right", "right", "wrong", "right"])]
+    found = counted({"esc": ESC}, rows).counted["long"]["esc"]
+    # The wrong draw is among the first two in half of the orders; the next two agree then, and on the right answer.
+    assert found.draws == pytest.approx((2 + 4) / 2)
+    assert found.accuracy.value == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("draws", [1, 2, 4, 5, 8, 16, 40])
+def test_every_draw_stands_equally_often_at_every_place(draws):
+    found = orders(draws)
+    assert found[0] == tuple(range(draws)) and len(found) >= min(ORDERS, math.factorial(draws))
+    places = [Counter(order[place] for order in found) for place in range(draws)]
+    assert all(set(place.values()) == {len(found) // draws} for place in places)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
+def test_no_point_lies_above_the_envelope_and_its_slopes_fall(credits):
+    costs = list(range(1, len(credits) + 1))
+    corners = envelope(costs, credits)
+    assert (corners[0], corners[-1]) == (0, len(credits) - 1)
+    line = np.interp(costs, [costs[i] for i in corners], [credits[i] for i in corners])
+    assert all(point <= own + 1e-9 for point, own in zip(credits, line, strict=True))
+    slopes = np.diff([credits[i] for i in corners]) / np.diff([costs[i] for i in corners])
+    assert all(np.diff(slopes) < 1e-9)
+
+
+def test_the_rival_is_the_best_mixture_of_plain_votes_of_the_same_cost():
+    """Two problems, four draws: one is right in three of four draws, the other in all; a rule that stops after two draws that agree."""
+    tokens = [10, 20, 30, 40]
+    answers = {"p": ["right", "right", "wrong", "right"], "q": ["right"] * 4}
+    rows = [
+        score(problem, draw, answer).model_copy(update={"thinking_tokens": tokens[draw], "answer_tokens": 0})
+        for problem, own in answers.items()
+        for draw, answer in enumerate(own)
+    ]
+    found = counted({"esc": ESC}, rows).counted["long"]["esc"]
+    assert (found.accuracy.value, found.draws) == (1.0, pytest.approx((3 + 2) / 2))
+    # Plain votes of 1, 2, 3, 4 draws of p are right in 3/4, 3/4, 1 and 1 of the orders: 2.5 draws mix 1 and 3 in the ratio 1 : 3.
+    assert found.at_equal_draws.value == pytest.approx(1 - ((1 - 0.75) * 0.75 + 0.75 * 1.0 + 1) / 2)
+    # A draw has 25 tokens in the mean. On p, esc takes 100 where the wrong draw (of 30) is among the first two, else 2/3 of 70.
+    spent = (100 + 70 * 2 / 3) / 2, 50
+    assert found.tokens == pytest.approx(sum(spent) / 2)
+    share = (found.tokens - 25) / 50
+    assert found.at_equal_tokens.value == pytest.approx(1 - ((1 - share) * 0.75 + share * 1.0 + 1) / 2)
+
+
+def test_a_student_without_a_readable_draw_spoils_nothing():
+    good, mute = table(0.7, 1.0), [score(f"p{n}", draw, None, student="mute") for n in range(5) for draw in range(2)]
+    ways = {"asc": Asc(kind="asc", ranker="judge"), "esc": ESC}
+    found = counted(ways, good + mute)
+    assert found.counted["mute"]["asc"].accuracy.value == 0 and found.counted["long"] == counted(ways, good).counted["long"]
+    judged = found.judged["judge"]["mute"]
+    assert (judged.brier, judged.brier_of_rate, judged.pair_accuracy) == (None, None, None) and not judged.calibration[0].fitted
+
+
+def test_a_draw_that_votes_without_a_rank_is_an_error():
+    rows = [score("p", 0, "right", 1.0), score("p", 1, "wrong")]
+    with pytest.raises(StageError, match=r"long, draw 1 of problem p: no rank by 'judge'"):
+        counted({"asc": Asc(kind="asc", ranker="judge")}, rows)
 
 
 def test_a_ranker_that_knows_helps_and_one_that_guesses_does_not_hurt():

@@ -2,7 +2,7 @@
 
 DVC runs one stage after the other, and a small model gains little from a second core. The finished models wait in the workspace, where
 the stage `distill` finds them as it finds a training that was killed; only equal settings, lessons and weights are taken. Students that
-start from one of these are left to `dvc repro`.
+start from one of these come after it: `dvc repro` puts the first ones in their places, and the next are trained.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from data.errors import ShortcotError, StageError
 from pipeline.code import check_current
@@ -26,11 +26,21 @@ from students.launch import train_all
 PREFIX = "distill@"
 
 
-def stale(status: Mapping[str, Any], params: Params) -> list[str]:
-    """The students that `dvc status --json` finds changed, in its order, without those that descend from one of them."""
+class Stale(NamedTuple):
+    """The students that `dvc status --json` finds changed, in its order."""
+
+    first: list[str]
+    """Those that can be trained now."""
+    later: list[str]
+    """Those that descend from one of them."""
+
+
+def stale(status: Mapping[str, Any], params: Params) -> Stale:
+    """Sort out the changed students of a status."""
     names = [name.rpartition(":")[2] for name in status]
     changed = [name.removeprefix(PREFIX) for name in names if name.startswith(PREFIX)]
-    return [student for student in changed if not any(parent in changed for parent in ancestors(params.students, student))]
+    later = [student for student in changed if any(parent in changed for parent in ancestors(params.students, student))]
+    return Stale([student for student in changed if student not in later], later)
 
 
 def waiting(params: Params, students: Sequence[str]) -> list[Job]:
@@ -52,10 +62,24 @@ def _status() -> dict[str, Any]:
     return found
 
 
+def _publish(students: Sequence[str]) -> None:
+    """Let DVC put finished models in their places, where others start from them."""
+    if subprocess.run(["dvc", "repro", *(f"{PREFIX}{student}" for student in students)], check=False).returncode:
+        raise StageError(f"dvc repro of {', '.join(students)} failed; what went wrong stands above")
+
+
 def _main(jobs: int) -> None:
     params = load()
     check_current(params)
-    train_all(waiting(params, stale(_status(), params)), at_once=jobs)
+    found = stale(_status(), params)
+    while found.first:
+        train_all(waiting(params, found.first), at_once=jobs)
+        if not found.later:
+            return
+        _publish(found.first)
+        before, found = found, stale(_status(), params)
+        if set(before.first) & {*found.first, *found.later}:
+            raise StageError(f"{before.first} are still changed after dvc repro; run it by itself to see why")
 
 
 if __name__ == "__main__":

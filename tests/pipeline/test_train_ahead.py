@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from data.errors import StageError
 from data.records import Lesson, Role
 from data.tables import write_table
 from pipeline.commands import train_ahead
@@ -25,13 +26,39 @@ def test_only_changed_trainings_are_taken() -> None:
         for name, start in (("long", "base"), ("next", "long"), ("last", "next"), ("other", "base"))
     }
     params = Params.model_validate({**load().model_dump(by_alias=True), "students": students})
-    assert stale({"code": ["always changed"], "distill@long": [{}], "dvc.yaml:distill@other": [{}], "report": [{}]}, params) == [
-        "long",
-        "other",
-    ]
-    assert stale({"distill@long": [{}], "distill@next": [{}]}, params) == ["long"], "what starts from one of these waits for it"
-    assert stale({"distill@next": [{}]}, params) == ["next"]
-    assert stale({"distill@last": [{}], "distill@long": [{}]}, params) == ["long"], "though the one between them is not listed"
+    status = {"code": ["always changed"], "distill@long": [{}], "dvc.yaml:distill@other": [{}], "report": [{}]}
+    assert stale(status, params) == (["long", "other"], [])
+    assert stale({"distill@long": [{}], "distill@next": [{}]}, params) == (["long"], ["next"]), "what starts from one of these comes later"
+    assert stale({"distill@next": [{}]}, params) == (["next"], [])
+    assert stale({"distill@last": [{}], "distill@long": [{}]}, params) == (["long"], ["last"]), "though the one between is not listed"
+
+
+@pytest.mark.parametrize("stuck", [False, True])
+def test_generations_are_trained_one_after_the_other(monkeypatch: pytest.MonkeyPatch, stuck: bool) -> None:
+    students = {name: {"from": start, "lessons": {"teacher": 1}} for name, start in (("long", "base"), ("next", "long"), ("last", "next"))}
+    params = Params.model_validate({**load().model_dump(by_alias=True), "students": students})
+    changed, log = ["long", "next", "last"], list[tuple[str, list[str]]]()
+
+    def publish(names: list[str]) -> None:
+        log.append(("published", names))
+        if not stuck:
+            changed[:] = [name for name in changed if name not in names]
+
+    for replaced, stand_in in {
+        "load": lambda: params,
+        "check_current": lambda _: None,
+        "_status": lambda: {f"distill@{name}": [{}] for name in changed},
+        "waiting": lambda _, names: names,
+        "train_all": lambda names, at_once: log.append(("trained", names)),
+        "_publish": publish,
+    }.items():
+        monkeypatch.setattr(train_ahead, replaced, stand_in)
+    if stuck:
+        with pytest.raises(StageError, match="still changed"):
+            train_ahead._main(jobs=2)
+        return
+    train_ahead._main(jobs=2)
+    assert log == [("trained", ["long"]), ("published", ["long"]), ("trained", ["next"]), ("published", ["next"]), ("trained", ["last"])]
 
 
 @pytest.mark.slow

@@ -56,11 +56,8 @@ def _body(params: Params, ranker: str, seed: int, model_of: ModelOf) -> ModelRef
     """The model below the ranker's head."""
     from students.ranker import settings_in
 
-    base, start, own = (
-        local_folder(params.distill.base.path, params.distill.base.revision),
-        params.students[ranker].start,
-        model_of(ranker, seed),
-    )
+    base = local_folder(params.distill.base.path, params.distill.base.revision)
+    start, own = params.students[ranker].start, model_of(ranker, seed)
     if settings_in(own).body == "trained":
         return model_at(own, base)
     return ModelRef(base) if start == BASE else model_at(model_of(start, seed), base)

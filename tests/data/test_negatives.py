@@ -95,6 +95,13 @@ def test_a_short_right_trace_stands_against_one_that_is_long_enough() -> None:
     assert pairs(RULES.validate_python({"rule": "short_over_long", "short": "teacher", "ratio": 1}), choices([same])) == []
 
 
+def test_for_rankers_neither_side_is_chosen_by_its_length() -> None:
+    rule = RULES.validate_python({"rule": "draws", "per_problem": 9})
+    of = choices([right(7), right(3), right(5)], [wrong(4), wrong(30, Flaw.TRUNCATED), wrong(20, Flaw.UNPARSED), wrong(8)])
+    assert lengths(pairs(rule, of)) == [(7, 4), (3, 8)], "in the order of draws, without those that have no answer"
+    assert lengths(pairs(RULES.validate_python({"rule": "draws"}), of)) == [(7, 4)]
+
+
 def test_scores_and_budget_are_those_of_dast() -> None:
     assert token_budget(15, pass_rate=0.75, most=100) == 0.75 * 15 + 0.25 * 100
     assert token_budget(None, pass_rate=0.0, most=100) == 100
@@ -114,6 +121,8 @@ def test_draws_of_equal_outcome_are_ranked_by_their_budget() -> None:
 def test_rules_say_whose_traces_they_take() -> None:
     assert right_writers(RULES.validate_python({"rule": "right_over_wrong", "right": "brief"})) == {"brief"}
     assert wrong_writers(RULES.validate_python({"rule": "right_over_wrong", "wrong": "cut"})) == {"cut"}
+    draws = RULES.validate_python({"rule": "draws", "right": "brief", "wrong": "cut"})
+    assert (right_writers(draws), wrong_writers(draws)) == ({"brief"}, {"cut"})
     short = RULES.validate_python({"rule": "short_over_long", "short": "brief"})
     assert (right_writers(short), wrong_writers(short)) == ({"brief", "teacher"}, set())
 
@@ -122,7 +131,9 @@ SIDES = st.lists(st.tuples(st.integers(1, 60), st.sampled_from(["a", "b", "c", "
 
 
 @settings(max_examples=100, deadline=None)
-@given(of_right=SIDES, of_wrong=SIDES, rate=st.floats(0, 1), rule=st.sampled_from(["right_over_wrong", "short_over_long", "budget"]))
+@given(
+    of_right=SIDES, of_wrong=SIDES, rate=st.floats(0, 1), rule=st.sampled_from(["right_over_wrong", "short_over_long", "budget", "draws"])
+)
 def test_no_pair_holds_one_text_twice_and_a_problem_gives_each_side_once(
     of_right: list[tuple[int, str]], of_wrong: list[tuple[int, str]], rate: float, rule: str
 ) -> None:
@@ -130,6 +141,7 @@ def test_no_pair_holds_one_text_twice_and_a_problem_gives_each_side_once(
         "right_over_wrong": {"per_problem": 3},
         "short_over_long": {"short": "teacher", "per_problem": 3},
         "budget": {"max_tokens": 50},
+        "draws": {"per_problem": 3},
     }
     of = choices([right(n, text) for n, text in of_right], [wrong(n, text=f"wrong {text}") for n, text in of_wrong], rate=rate)
     found = pairs(RULES.validate_python({"rule": rule, **needs[rule]}), of)

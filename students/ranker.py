@@ -75,13 +75,6 @@ def logits_of(model: Any, plain: Any, ids_BT: torch.Tensor, mask_BT: torch.Tenso
     return logits
 
 
-def cast_body(model: nn.Module, dtype: torch.dtype) -> None:
-    """Give a model the type that it is saved in; a ranker's head stays as it learnt."""
-    for name, parameter in model.named_parameters():
-        if not name.startswith(f"{PLACE}."):
-            parameter.data = parameter.data.to(dtype)
-
-
 def without_head(state: dict[str, Any]) -> dict[str, Any]:
     """The tensors of the body alone."""
     return {name: tensor for name, tensor in state.items() if not name.startswith(f"{PLACE}.")}

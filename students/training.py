@@ -268,11 +268,10 @@ def _trained(job: Job, encoded: Encoded, precision: Precision) -> Trained:
 
 
 def _save(trainer: SFTTrainer, job: Job, trained: Trained, precision: Precision) -> None:
-    from students import ranker
-
     part = job.model.with_name(f"{job.model.name}.part")
-    if job.training.adapter == "none" and not trainer.is_deepspeed_enabled:
-        ranker.cast_body(trainer.model, dtype_of(precision))
+    # A ranker is never served: it stays as it learnt.
+    if job.training.adapter == "none" and not trainer.is_deepspeed_enabled and not isinstance(job.objective, Asc):
+        trainer.model.to(dtype_of(precision))
     trainer.model.config.use_cache = True  # TRL turns it off to train; whoever loads the folder generates
     with disk_errors_named(part):
         trainer.save_model(str(part))

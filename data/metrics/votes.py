@@ -127,7 +127,7 @@ def _judged(draws: Draws, others: Draws, ranker: str) -> Judged:
         pair_accuracy=pair_accuracy(groups.values()),
         brier=brier([fits[score.seed].chance(score.ranks[ranker]) for score in seen], right),
         brier_raw=brier([Calibration().chance(score.ranks[ranker]) for score in seen], right),
-        brier_of_rate=brier([rates.get(score.seed, 0.5) for score in seen], right),
+        brier_of_rate=brier([rates[score.seed] for score in seen], right) if rates.keys() >= seeds else None,
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,31 @@ def make_job(tmp_path: Path, base: Path) -> Callable[..., Job]:
         return Job(base=base, base_name="tiny/base", lessons=lessons, work=tmp_path / name, training=training, seed=seed)
 
     return make
+
+
+class KilledError(Exception):
+    """Stands for the end of the process."""
+
+
+@pytest.fixture
+def killed_after(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], AbstractContextManager[None]]:
+    """Inside `with killed_after(steps)` a training dies after so many steps."""
+    from students import trainer
+
+    def dies_after(steps: int) -> Callable[..., None]:
+        def dies(_: Any, args: Any, state: Any, control: Any, **__: Any) -> None:
+            if state.global_step == steps:
+                raise KilledError
+
+        return dies
+
+    @contextmanager
+    def killed(steps: int) -> Iterator[None]:
+        with monkeypatch.context() as patched, pytest.raises(KilledError):
+            patched.setattr(trainer.Bar, "on_step_end", dies_after(steps))
+            yield
+
+    return killed
 
 
 @pytest.fixture

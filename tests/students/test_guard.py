@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data.errors import StageError
-from students import trainer
 from students.checkpoints import last_complete, training_id
 from students.collapse import Look, collapse, repeated
 from students.curve import CURVE
@@ -89,19 +88,13 @@ def test_a_collapse_stops_the_training_and_keeps_its_checkpoint(redi_job):
     assert not job.model.exists() and last_complete(job.work) is not None
 
 
-def test_a_resumed_training_has_looked_before(redi_job, monkeypatch):
+def test_a_resumed_training_has_looked_before(redi_job, killed_after):
     lenient = {"max_unfinished": 1.0, "max_drop": 50.0, "max_repeated": 1.0, "looks": 3, "prompts": 2, "max_tokens": 20}
     whole, killed = (redi_job(name, epochs=6, guard=lenient) for name in ("whole", "killed"))
     train(whole)
 
-    def dies(self, args, state, control, **_):
-        if state.global_step == 7:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(trainer.Bar, "on_step_end", dies)
-        with pytest.raises(KeyboardInterrupt):
-            train(killed)
+    with killed_after(7):
+        train(killed)
     train(killed)
     assert [point["step"] for point in points(killed)] == [point["step"] for point in points(whole)]
     for one, other in zip(points(killed), points(whole), strict=True):

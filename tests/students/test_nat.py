@@ -134,20 +134,12 @@ def test_it_is_sampled_with_transformers_and_never_merged_or_served(nat_job, bas
         merged(nat_job.model, base, tmp_path / "out")
 
 
-def test_a_killed_training_goes_on_to_the_same_adapter(nat_job, monkeypatch):
-    from students import trainer
-
+def test_a_killed_training_goes_on_to_the_same_adapter(nat_job, killed_after):
     killed = nat_job.model_copy(update={"work": nat_job.work.with_name("killed")})
     train(nat_job)
 
-    def dies(self, args, state, control, **_):
-        if state.global_step == 5:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(trainer.Bar, "on_step_end", dies)
-        with pytest.raises(KeyboardInterrupt):
-            train(killed)
+    with killed_after(5):
+        train(killed)
     assert {file.name for file in (killed.work / "checkpoint-4").iterdir()} >= {"adapter_config.json", nat.WEIGHTS}
     assert not (killed.work / "checkpoint-4/model.safetensors").exists(), "the base is not saved"
     finished = train(killed)

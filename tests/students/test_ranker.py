@@ -11,7 +11,7 @@ from data.chat import completion_ids, prompt_ids
 from data.errors import ParamsError, StageError
 from data.records import Lesson
 from data.tables import read_all
-from students import ranker, trainer, training
+from students import ranker, training
 from students.launch import train
 from students.models import Devices, check_capabilities, precision_of
 from students.objectives import asc_loss
@@ -122,18 +122,12 @@ def test_batches_hold_every_row_once_and_no_more_tokens_than_allowed(lengths, mo
 
 
 @pytest.mark.parametrize(("objective", "settings"), [(FROZEN, {}), (TRAINED, {}), (TRAINED, LORA)])
-def test_a_killed_training_goes_on_to_the_same_ranker(contrast_job, monkeypatch, objective, settings):
+def test_a_killed_training_goes_on_to_the_same_ranker(contrast_job, killed_after, objective, settings):
     whole, killed = (contrast_job(name, objective=objective, epochs=4, **settings) for name in ("whole", "killed"))
     train(whole)
 
-    def dies(self, args, state, control, **_):
-        if state.global_step == 5:
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patched:
-        patched.setattr(trainer.Bar, "on_step_end", dies)
-        with pytest.raises(KeyboardInterrupt):
-            train(killed)
+    with killed_after(5):
+        train(killed)
     finished = train(killed)
     assert finished.spent.tokens < finished.trained.trained_tokens
     for file in whole.model.glob("*.safetensors"):

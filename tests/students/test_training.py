@@ -14,7 +14,7 @@ from data.errors import ParamsError, PreflightError
 from data.records import Lesson
 from data.tables import read_all
 from students import curve as curve_file
-from students import trainer, training
+from students import training
 from students.job import Trained
 from students.launch import train
 from students.models import Devices, precision_of
@@ -44,18 +44,6 @@ def rows_of(job, tokenizer):
 
 def built(job, tokenizer):
     return training.trainer_for(job, rows_of(job, tokenizer), tokenizer, precision_of("fp32", CPU))
-
-
-class KilledError(Exception):
-    """Stands for the end of the process."""
-
-
-def kill_after(monkeypatch, steps):
-    def dies(self, args, state, control, **_):
-        if state.global_step == steps:
-            raise KilledError
-
-    monkeypatch.setattr(trainer.Bar, "on_step_end", dies)
 
 
 def test_training_learns_and_writes_a_folder_that_can_be_served(make_job, tokenizer):
@@ -129,14 +117,12 @@ def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(contras
     assert whole[0]["loss"] == pytest.approx(loss(found, batch["wrong"]).item(), rel=1e-4)
 
 
-def test_a_killed_dpo_training_goes_on_with_the_reference_of_its_start(contrast_job, monkeypatch):
+def test_a_killed_dpo_training_goes_on_with_the_reference_of_its_start(contrast_job, killed_after):
     settings = {"objective": Dpo(kind="dpo"), "epochs": 4, "guard": UNWATCHED}
     whole, killed = contrast_job("whole", **settings), contrast_job("killed", **settings)
     train(whole)
-    with monkeypatch.context() as patched:
-        kill_after(patched, 5)
-        with pytest.raises(KilledError):
-            train(killed)
+    with killed_after(5):
+        train(killed)
     train(killed)
     assert [point["loss"] for point in curve(killed)] == pytest.approx([point["loss"] for point in curve(whole)], rel=1e-5)
     assert same(weights(killed), weights(whole), 1e-6)
@@ -161,14 +147,12 @@ def test_equal_trainings_write_equal_files_and_another_seed_does_not(make_job):
     assert said[0].model_copy(update={"training_id": "two"}) == said[1]
 
 
-def test_a_killed_training_goes_on_to_the_same_adapter_and_curve(make_job, monkeypatch):
+def test_a_killed_training_goes_on_to_the_same_adapter_and_curve(make_job, killed_after):
     settings = {"adapter": "lora", "lora_rank": 4, "lora_dropout": 0.2, "epochs": 2}
     whole, killed = make_job("whole", **settings), make_job("killed", **settings)
     train(whole)
-    with monkeypatch.context() as patched:
-        kill_after(patched, 5)
-        with pytest.raises(KilledError):
-            train(killed)
+    with killed_after(5):
+        train(killed)
     half_saved = killed.work / "checkpoint-5"
     shutil.copytree(killed.work / "checkpoint-4", half_saved)
     (half_saved / "complete").unlink()

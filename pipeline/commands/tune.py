@@ -1,9 +1,9 @@
 """Settings of single students, tried on validation problems: `python -m pipeline.commands.tune GRID`.
 
 A grid names students of params.yaml and, for each, settings with the values to try; every combination is trained with one seed on the
-lessons of the last `dvc repro`, from the models that lie there, and compared with the student itself. What was found is a small JSON
-file per student under results/tune, so that a grid can be completed over several days; the test problems are not touched. A killed run
-goes on where it stopped.
+lessons of the last `dvc repro`, from the models that lie there. These, and the students as they are, are compared with the student that
+`report.long` names. What was found is a small JSON file per student under results/tune, so that a grid can be completed over several days;
+the test problems are not touched. A student with no settings (`tags: {}`) is compared as it is. A killed run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def read_grid(path: Path) -> Grid:
 
 
 def _is_grid(settings: object) -> bool:
-    if not isinstance(settings, dict) or not settings:
+    if not isinstance(settings, dict):
         return False
     named = all(str(name).partition(".")[0] in SECTIONS and "." in str(name) for name in settings)
     return named and all(isinstance(values, list) and values for values in settings.values())
@@ -73,7 +73,7 @@ def points_of(grid: Grid) -> list[Point]:
     return [
         Point(student, f"{student}_try{number}", dict(zip(settings, values, strict=True)))
         for student, settings in grid.items()
-        for number, values in enumerate(product(*settings.values()))
+        for number, values in enumerate(product(*settings.values()) if settings else ())
     ]
 
 
@@ -104,25 +104,30 @@ class Found(NamedTuple):
     """What a grid gave."""
 
     tried: list[Point]
+    """The students as they are, without settings, and every point."""
+    long: str
     comparison: Comparison
     collapsed: Mapping[str, str]
     """Point → why its training was stopped."""
 
 
 def tune(params: Params, problems: list[Problem], grid: Grid, folder: Path, *, jobs: int = 1) -> Found:
-    """Train every point with the first seed, and compare all, and the students themselves, on the validation problems.
+    """Train every point with the first seed, and compare all, and the students as they are, with the long one on the validation problems.
 
     Raises StageError where a student of the grid, or one that it starts from, is not what params.yaml says now.
     """
     tried, seed = points_of(grid), params.seeds[0]
     everyone = quiet(with_points(params, tried), seeds=[seed])
-    own = {(student, seed): _as_it_is(params, student, seed) for student in grid}
+    long = params.report.long
+    own = {(student, seed): _as_it_is(params, student, seed) for student in dict.fromkeys([long, *grid])}
     lessons = {point.name: read_all(paths.lessons_of(point.student), Lesson) for point in tried}
     trained, collapsed = train_probes(everyone, lessons, folder, jobs=jobs)
     models = {**own, **trained}
     students = {name: student for name, student in everyone.students.items() if (name, seed) in models}
     scores = on_validation(quiet(everyone, students=students), problems, models, command="tune")
-    return Found(tried, compared(params, scores, tuple(grid)), {name: why for (name, _), why in collapsed.items()})
+    as_they_are = [Point(student, student, {}) for student in grid]
+    why = {name: reason for (name, _), reason in collapsed.items()}
+    return Found([*as_they_are, *tried], long, compared(params, scores, (long,)), why)
 
 
 def _as_it_is(params: Params, student: str, seed: int) -> Path:
@@ -139,7 +144,7 @@ def rows_of(found: Found) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
     for point in found.tried:
         why = found.collapsed.get(point.name)
-        numbers = {"collapsed": why} if why else dict(_numbers(point, found.comparison))
+        numbers = {"collapsed": why} if why else dict(_numbers(point, found))
         rows.setdefault(point.student, []).append({"settings": dict(point.settings), **numbers})
     return {student: _best_first(own) for student, own in rows.items()}
 
@@ -148,24 +153,25 @@ def _best_first(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: -row.get("accuracy", -1.0))
 
 
-def _numbers(point: Point, comparison: Comparison) -> Iterator[tuple[str, float | int | None]]:
-    own, pair = comparison.summary[point.name], comparison.paired[point.student][point.name]
-    yield "problems", comparison.problems
-    for name, estimate in (("accuracy", own["accuracy"]), ("tokens", own["tokens"]), ("difference", pair.difference)):
+def _numbers(point: Point, found: Found) -> Iterator[tuple[str, float | int | None]]:
+    own, pair = found.comparison.summary[point.name], found.comparison.paired[found.long].get(point.name)
+    yield "problems", found.comparison.problems
+    estimates = [("accuracy", own["accuracy"]), ("tokens", own["tokens"]), *([("vs_long", pair.difference)] if pair else [])]
+    for name, estimate in estimates:
         yield from ((name, estimate.value), (f"{name}_low", estimate.low), (f"{name}_high", estimate.high))
 
 
 def table(found: Found) -> str:
-    """The points as text, each against the student as it is."""
+    """The students as they are and the points, as text, each against the long student."""
     rows = []
     for point in found.tried:
-        said = ", ".join(f"{name} {value}" for name, value in point.settings.items())
+        said = ", ".join(f"{name} {value}" for name, value in point.settings.items()) or "as it is"
         if point.name in found.collapsed:
             rows.append([point.student, said, "collapsed", "", ""])
             continue
-        own, pair = found.comparison.summary[point.name], found.comparison.paired[point.student][point.name]
-        rows.append([point.student, said, percent(own["accuracy"]), count(own["tokens"]), points(pair.difference)])
-    return render(("student", "settings", "accuracy", "tokens / question", "- as it is (points)"), rows, left=(0, 1))
+        own, pair = found.comparison.summary[point.name], found.comparison.paired[found.long].get(point.name)
+        rows.append([point.student, said, percent(own["accuracy"]), count(own["tokens"]), points(pair.difference) if pair else ""])
+    return render(("student", "settings", "accuracy", "tokens / question", f"- {found.long} (points)"), rows, left=(0, 1))
 
 
 def keep(rows: Mapping[str, list[dict[str, Any]]], folder: Path) -> None:

@@ -12,8 +12,8 @@ from pipeline.support.report_text import NONE, Table, markdown, percent, points
 OF_VOTES = (
     f"`{PLAIN}` is the plain vote of all draws. Draws and tokens are per problem; prompts are not counted, nor what a ranker reads (every "
     f"prompt and answer once). Numbers of rules that stop are means over {ORDERS} orders of the draws or more (all orders of few draws). "
-    "Differences (points) are paired with the best that the plain vote gives for as many draws, or as many tokens, on average: a mixture of two numbers of draws. "
-    "Intervals are of one comparison each."
+    "Differences (points) are paired with the best that the plain vote gives for as many draws, or as many tokens, on average: a mixture "
+    "of two numbers of draws. Intervals are of one comparison each."
 )
 OF_RANKERS = (
     "How often a ranker scores a right draw above a wrong one of the same problem, and the mean squared error of its scores as chances "

@@ -46,16 +46,19 @@ def trained(params: Params, few: list[Problem], tmp_path: Path, monkeypatch: pyt
     return params
 
 
-def test_every_combination_is_tried_on_validation_and_compared_with_the_student_itself(
+def test_every_combination_is_tried_on_validation_and_compared_with_the_long_student(
     trained: Params, few: list[Problem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = tune(trained, few, GRID, tmp_path / "tune")
-    assert [point.name for point in found.tried] == ["redi_try0", "redi_try1", "redi_try2", "redi_try3"]
-    assert set(found.comparison.summary) == {"base", "redi", *(point.name for point in found.tried)} and found.comparison.problems == 4
+    assert [point.name for point in found.tried] == ["redi", "redi_try0", "redi_try1", "redi_try2", "redi_try3"]
+    assert (
+        set(found.comparison.summary) == {"base", "long", "redi", *(point.name for point in found.tried)} and found.comparison.problems == 4
+    )
     rows = rows_of(found)["redi"]
     assert {json.dumps(row["settings"]) for row in rows} == {json.dumps(dict(point.settings)) for point in found.tried}
     assert all(row["accuracy_low"] <= row["accuracy"] <= row["accuracy_high"] and row["problems"] == 4 for row in rows)
-    assert len(table(found).splitlines()) == 2 + 4
+    assert all(row["vs_long_low"] <= row["vs_long"] <= row["vs_long_high"] for row in rows)
+    assert len(table(found).splitlines()) == 2 + 5 and "redi     as it is" in table(found)
 
     monkeypatch.setattr("pipeline.support.probes.distill", lambda *_, **__: pytest.fail("trained a second time"))
     assert tune(trained, few, GRID, tmp_path / "tune").comparison.summary == found.comparison.summary
@@ -73,7 +76,7 @@ def test_a_point_that_collapses_is_a_finding(trained: Params, few: list[Problem]
     monkeypatch.setattr(probes, "distill", collapses)
     found = tune(trained, few, {"redi": {"train.learning_rate": [1e-4, 1e-3]}}, tmp_path / "tune")
     assert found.collapsed == {"redi_try1": "too far"} and "redi_try1" not in found.comparison.summary
-    assert [row.get("collapsed") for row in rows_of(found)["redi"]] == [None, "too far"]
+    assert [row.get("collapsed") for row in rows_of(found)["redi"]] == [None, None, "too far"]
     assert "collapsed" in table(found).splitlines()[-1]
 
 
@@ -82,6 +85,13 @@ def test_only_students_that_are_what_the_params_say_are_compared_with(trained: P
     changed["students"]["long"]["train"] = {"learning_rate": 5e-4}
     with pytest.raises(StageError, match=r"models/long/0: not trained as params\.yaml says"):
         tune(Params.model_validate(changed), few, GRID, tmp_path / "tune")
+
+
+def test_students_can_be_compared_as_they_are(trained: Params, few: list[Problem], tmp_path: Path) -> None:
+    found = tune(trained, few, {"long": {}, "redi": {}}, tmp_path / "tune")
+    assert [point.name for point in found.tried] == ["long", "redi"] and set(found.comparison.summary) == {"base", "long", "redi"}
+    rows = rows_of(found)
+    assert "vs_long" not in rows["long"][0] and "vs_long" in rows["redi"][0] and rows["redi"][0]["settings"] == {}
 
 
 def test_points_of_several_days_are_kept_together(tmp_path: Path) -> None:
@@ -114,7 +124,7 @@ def test_what_no_student_can_be_is_refused(params: Params, grid: command.Grid, m
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[1]", "redi: 3", "redi: {}", "redi: {train.epochs: 3}", "redi: {train.epochs: []}", "redi: {lessons: [1]}", "a: b: c"]
+    "text", ["", "[1]", "redi: 3", "redi: {train.epochs: 3}", "redi: {train.epochs: []}", "redi: {lessons: [1]}", "a: b: c"]
 )
 def test_a_file_that_is_no_grid_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "grid.yaml").write_text(text)

@@ -15,6 +15,7 @@ from data.chat import CLOSE, OPEN, text_ids
 from data.errors import StageError
 from data.records import Problem, Score, Split, Verdict
 from teachers.engine import Completion, ModelRef, Request, SamplingSettings
+from teachers.identity import tokenizer_hash
 from teachers.sampling import Recipe, requests_of, usable
 
 if TYPE_CHECKING:
@@ -140,11 +141,12 @@ def thinking_tokens(tokenizer: PreTrainedTokenizerBase, completion: Completion) 
 
 def tokenizer_of(model: ModelRef) -> PreTrainedTokenizerBase:
     """The tokenizer that engines use for `model`; that of the base under an adapter."""
-    return _tokenizer_in(model.folder)
+    return _tokenizer_in(model.folder.resolve(), tokenizer_hash(model.folder))
 
 
 @lru_cache(maxsize=4)
-def _tokenizer_in(folder: Path) -> PreTrainedTokenizerBase:
+def _tokenizer_in(folder: Path, content: str) -> PreTrainedTokenizerBase:
+    """Cached by place and content: a student that is trained again, or a run elsewhere, may put another tokenizer into the same folder."""
     from teachers.decoding import Decoder
 
     return Decoder(folder).tokenizer

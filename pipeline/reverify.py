@@ -17,7 +17,7 @@ from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.compressors.settings import of_wrong
 from teachers.generate import Generator
 from teachers.recheck import OF_WRONG, Rule, Tally, probe_of, probes_of, recheck, requests_of
-from teachers.sampling import Recipe, usable
+from teachers.sampling import Failures, Recipe, usable
 
 
 def reverify(params: Params, problems: Sequence[Problem], *, traces: Sequence[Trace], statistics: Statistics) -> list[Recheck]:
@@ -41,13 +41,13 @@ def _reader(params: Params) -> Reader:
 
 def _continued(params: Params, training: Mapping[str, Problem], *, traces: Sequence[Trace], statistics: Statistics) -> Tally:
     """Let the reader go on from every thinking, and from none, and judge where it ends."""
-    settings, reader, tally, failed = params.reverify, _reader(params), Tally(), Counter[str]()
+    settings, reader, tally = params.reverify, _reader(params), Tally()
     recipe = Recipe(sampling_settings(settings.sampling), settings.draws, instruction_of(reader.instruction), reader.format)
     spec = engine_spec(reader.engine, reader.model)
     wanted = requests_of(probes_of(training, traces), tokenizer_of(reader.model), recipe, max_model_length=spec.max_model_length)
     with Generator(spec, paths.completions(), shard="reverify") as generator:
         completions = progress(generator.complete(wanted), label="reverify", total=len(wanted), unit="draw")
-        ended_well = usable(completions, failed, expected=len(wanted), max_errors=params.sample.max_errors)
+        ended_well = usable(completions, Failures(expected=len(wanted), max_errors=params.sample.max_errors))
         cases = list(tally.cases(ended_well, wanted))
         statistics.made_tokens = generator.made_tokens
     judged = judge_texts(cases, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)

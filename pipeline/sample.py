@@ -2,60 +2,91 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import groupby
 from pathlib import Path
 
 from data.chat import split, tokenizer_hash
 from data.errors import StageError
-from data.imports import Gathered, TextImport, import_traces
+from data.imports import TextImport, import_traces
 from data.lineage import training_problems
-from data.records import Problem, Trace
+from data.records import Drawn, Problem, Trace
 from data.tables import read_all, write_table
+from data.verifiers.judge import Judge
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings, tokenizer_of
-from pipeline.support.params import Sample, load
+from pipeline.support.params import Params, Sample, load
 from pipeline.support.stage import Statistics, progress, run_stage
+from teachers.drawing import Drawing, drawn_by
+from teachers.engine import Request
 from teachers.generate import Generator
-from teachers.sampling import Recipe, requests_of, traces_of, usable
+from teachers.sampling import Failures, Recipe, TraceOf, asked_of
+
+IMPORTED = "imported"
+"""Why a problem has no more draws than its file holds."""
 
 
-def sample(settings: Sample, problems: Sequence[Problem], *, statistics: Statistics) -> list[Trace]:
-    """Problems → long traces, sorted by (problem, draw)."""
+def sample(params: Params, problems: Sequence[Problem], *, statistics: Statistics, drawn: list[Drawn]) -> Iterator[Trace]:
+    """Problems → long traces, sorted by (problem, draw); `drawn` is filled with what each problem got."""
     training = list(training_problems(problems).values())
-    gathered = _imported(settings, training) if settings.source == "file" else _drawn(settings, training, statistics)
-    statistics.dropped += gathered.dropped
-    statistics.rows_in = len(gathered.traces) + gathered.dropped.total()
-    if not any(split(trace.text).thinking for trace in gathered.traces):
+    traces = _imported if params.sample.source == "file" else _drawn
+    is_thinking = False
+    for trace in traces(params, training, statistics, drawn):
+        is_thinking = is_thinking or bool(split(trace.text).thinking)
+        statistics.rows_in += 1
+        yield trace
+    if not is_thinking:
         raise StageError(
-            f"no draw of {len(training)} problems holds any thinking: {len(gathered.traces)} traces without, "
-            f"dropped: {dict(gathered.dropped)}. "
+            f"no draw of {len(training)} problems holds any thinking: {statistics.rows_in} traces without, "
+            f"dropped: {dict(statistics.dropped)}. "
             "Is `sample.format` the one that the teacher writes? A model without think tags needs `sections` and an instruction for them"
         )
-    return gathered.traces
+    statistics.rows_in += statistics.dropped.total()
 
 
-def _drawn(settings: Sample, problems: Sequence[Problem], statistics: Statistics) -> Gathered:
-    recipe = Recipe(sampling_settings(settings.sampling), settings.draws, instruction_of(settings.instruction), settings.format)
-    spec, tokenizer = engine_spec(settings.engine, settings.teacher), tokenizer_of(settings.teacher)
-    wanted = requests_of(problems, tokenizer, recipe, max_model_length=spec.max_model_length)
-    failed: Counter[str] = Counter()
-    with Generator(spec, paths.completions(), shard="sample") as generator:
-        completions = progress(generator.complete(wanted), label="sample", total=len(wanted), unit="draw")
-        ended_well = usable(completions, failed, expected=len(wanted), max_errors=settings.max_errors)
-        gathered = traces_of(ended_well, wanted, recipe=recipe, settings_id=recipe.settings_id(spec), tokenizer=tokenizer_hash(tokenizer))
+def _drawn(params: Params, problems: Sequence[Problem], statistics: Statistics, drawn: list[Drawn]) -> Iterator[Trace]:
+    """Draw until every problem's rule has stopped; then read the traces from the store, so that no texts wait in memory."""
+    settings, tokenizer = params.sample, tokenizer_of(params.sample.teacher)
+    spec, recipe = engine_spec(settings.engine, settings.teacher), _recipe(settings)
+    by_id = {problem.id: problem for problem in problems}
+    prompts = partial(asked_of, tokenizer=tokenizer, recipe=recipe, max_model_length=spec.max_model_length)
+    failures = Failures(expected=len(problems) * recipe.draws, max_errors=settings.max_errors)
+    judge = Judge(workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)
+    with Generator(spec, paths.completions(), shard="sample") as generator, judge:
+        drawing = Drawing(prompts(sorted(problems, key=lambda problem: -len(problem.question))), recipe, settings.stop, judge)
+        ended = progress(drawn_by(generator, drawing, failures), label="sample", total=len(problems), unit="problem")
+        drawn += sorted(ended, key=lambda row: row.problem_id)
         statistics.made_tokens = generator.made_tokens
-    return Gathered(gathered.traces, gathered.dropped + failed)
+        statistics.dropped += failures.counts
+        written = TraceOf(recipe, recipe.settings_id(spec), tokenizer_hash(tokenizer))
+        for row, asked in zip(drawn, prompts(by_id[row.problem_id] for row in drawn), strict=True):
+            completions = generator.stored(Request(asked.prompt, recipe.sampling, draw) for draw in range(row.draws))
+            yield from written.all(asked.problem, completions, statistics.dropped)
 
 
-def _imported(settings: Sample, problems: Sequence[Problem]) -> Gathered:
+def _recipe(settings: Sample) -> Recipe:
+    return Recipe(sampling_settings(settings.sampling), settings.draws, instruction_of(settings.instruction), settings.format)
+
+
+def _imported(params: Params, problems: Sequence[Problem], statistics: Statistics, drawn: list[Drawn]) -> Iterator[Trace]:
+    settings = params.sample
     how = TextImport(tokenizer_of(settings.teacher), settings.format, instruction_of(settings.instruction))
-    return import_traces(Path(settings.file or ""), problems, how=how)
+    gathered = import_traces(Path(settings.file or ""), problems, how=how)
+    statistics.dropped += gathered.dropped
+    for problem_id, own in groupby(gathered.traces, key=lambda trace: trace.problem_id):
+        traces = list(own)
+        tokens = sum(trace.completion_tokens for trace in traces)
+        prompt = traces[0].prompt_tokens
+        drawn.append(Drawn(problem_id=problem_id, draws=len(traces), reason=IMPORTED, prompt_tokens=prompt, completion_tokens=tokens))
+    yield from gathered.traces
 
 
 def _body(statistics: Statistics) -> None:
-    traces = sample(load().sample, read_all(paths.PROBLEMS, Problem), statistics=statistics)
+    drawn: list[Drawn] = []
+    traces = sample(load(), read_all(paths.PROBLEMS, Problem), statistics=statistics, drawn=drawn)
     statistics.rows_out = write_table(paths.LONG_TRACES, traces)
+    write_table(paths.DRAWN, drawn)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from data.lineage import by_problem, outcomes, training_problems
 from data.records import Outcome, Problem, Trace, Verdict
 from data.tables import read_all, write_table
 from pipeline.support import paths
+from pipeline.support.draws import first_draws
 from pipeline.support.engines import engine_spec, instruction_of, tokenizer_of
 from pipeline.support.params import Params, load
 from pipeline.support.stage import Statistics, progress, run_stage
@@ -35,7 +36,7 @@ def shorten(
     drawn = by_problem(traces, training)
     right, wrong = (_that_are(outcome, drawn, training, said) for outcome in (Outcome.RIGHT, Outcome.WRONG))
     short = Shortened(dropped=+Counter({"no right trace": len(drawn) - len(right)}))
-    bands, wrong_names = difficulties(traces, said), of_wrong(params.shorten)
+    bands, wrong_names = difficulties(traces, said, first=first_draws(params.sample)), of_wrong(params.shorten)
     for group in groups(params.shorten):
         name, settings = next(iter(group.items()))
         work = short.work(wrong if name in wrong_names else right, of=settings.of)

@@ -76,14 +76,35 @@ class EngineSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Requests(Protocol):
+    """Where an engine takes its requests from, whenever it has room."""
+
+    def take(self) -> Request | None:
+        """The next request; None where there is none now. Completions that are handed over may bring more."""
+
+
+class Listed:
+    """Requests that are known beforehand."""
+
+    def __init__(self, requests: Iterable[Request]) -> None:
+        self._left = iter(requests)
+
+    def take(self) -> Request | None:
+        """The next of them."""
+        return next(self._left, None)
+
+
 class Engine(Protocol):
     """A started engine. Use it as a context manager: leaving it frees its processes and memory."""
 
     def use(self, model: ModelRef) -> None:
         """Generate with these weights from now on. Raises EngineError where it cannot prove that it does."""
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Yield completions as they finish, in any order; a failed request is a completion with status error or timeout."""
+    def generate(self, requests: Requests) -> Iterator[Completion]:
+        """Yield completions as they finish, in any order, until nothing is in flight and there is no request.
+
+        A failed request is a completion with status error or timeout.
+        """
 
     def __enter__(self) -> Self: ...
 

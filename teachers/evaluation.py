@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,7 +16,7 @@ from data.errors import StageError
 from data.records import Problem, Score, Split, Verdict
 from teachers.engine import Completion, ModelRef, Request, SamplingSettings
 from teachers.identity import tokenizer_hash
-from teachers.sampling import Recipe, requests_of, usable
+from teachers.sampling import Failures, Recipe, requests_of, usable
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -95,7 +95,7 @@ def questions(problems: Iterable[Problem], subject: Subject, quiz: Quiz) -> Ques
 def answers(completions: Iterable[Completion], asked: Questions, subject: Subject) -> Iterator[Answer]:
     """The answers in `completions`, in the order of arrival. An engine's error is no wrong answer: it raises StageError at the end."""
     tokenizer = tokenizer_of(subject.model)
-    for completion in usable(completions, Counter(), expected=len(asked), max_errors=0):
+    for completion in usable(completions, Failures(expected=len(asked), max_errors=0)):
         thinking = thinking_tokens(tokenizer, completion)
         yield from (Answer(subject, problem, mode, completion, thinking) for problem, mode in asked[completion.request])
 

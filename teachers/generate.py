@@ -2,25 +2,69 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections import Counter
 from collections.abc import Generator as Closable
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Self
 
 from data.errors import EngineError
 from data.records import Status
-from teachers.engine import Completion, Engine, EngineSpec, ModelRef, Request
+from teachers.engine import Completion, Engine, EngineSpec, Listed, ModelRef, Request, Requests, SamplingSettings
 from teachers.engines import start
 from teachers.identity import identity
 from teachers.store import CompletionStore, StoredCompletion, completion_key
 
 _LOG = logging.getLogger(__name__)
+READ_AHEAD = 4
+"""Batches of requests that wait for the engine: enough to sort them by length, and few beside the texts."""
 RESTARTS = 3
 """How often a Generator starts an engine again that died; then the death is raised."""
+
+
+class _Waiting:
+    """Requests that are open: those that wait for the engine, like settings together and long prompts first, and those in flight."""
+
+    def __init__(self) -> None:
+        self.open: dict[str, Request] = {}
+        self._copies: Counter[str] = Counter()
+        self._heap: list[tuple[SamplingSettings, int, int, Request]] = []
+        self._numbers = count()
+
+    def __len__(self) -> int:
+        """How many wait."""
+        return len(self._heap)
+
+    def put(self, key: str, request: Request) -> None:
+        self.open[key] = request
+        heapq.heappush(self._heap, (request.sampling, -len(request.prompt_ids), next(self._numbers), request))
+
+    def shares(self, key: str) -> bool:
+        """Whether such a request is open; then this one gets the same completion."""
+        is_open = key in self.open
+        if is_open:
+            self._copies[key] += 1
+        return is_open
+
+    def take(self) -> Request | None:
+        """Bring the first into flight."""
+        return heapq.heappop(self._heap)[-1] if self._heap else None
+
+    def answered(self, key: str) -> int:
+        """Close a request; how many others share its completion."""
+        del self.open[key]
+        return self._copies.pop(key, 0)
+
+    def put_back(self) -> None:
+        """What was in flight waits again."""
+        self._heap.clear()
+        for key, request in self.open.items():
+            self.put(key, request)
 
 
 class Generator:
@@ -52,37 +96,65 @@ class Generator:
                 self._store.close()
                 self._store = None
 
-    def complete(self, requests: Iterable[Request], *, model: ModelRef | None = None) -> Iterator[Completion]:
-        """Yield one completion per request: found ones while the requests are read, then the others as the engine ends them.
+    def complete(self, requests: Iterable[Request] | Requests, *, model: ModelRef | None = None) -> Iterator[Completion]:
+        """Yield one completion per request: found ones while the requests are read, the others as the engine ends them.
 
-        Callers must not rely on the order. Equal requests share one completion. What is made is in the store before it is yielded;
-        errors and timeouts are yielded once and tried again by the next call. `model` defaults to the spec's.
-        Raises EngineError (the engine does not start, or died too often) and StoreError.
+        Requests are read a few batches ahead of the engine. Callers must not rely on the order. Equal requests that are open together
+        share one completion. What is made is in the store before it is yielded; errors and timeouts are yielded once and tried again
+        by the next call. `model` defaults to the spec's. Raises EngineError (the engine does not start, or died too often) and StoreError.
         """
+        source = Listed(requests) if isinstance(requests, Iterable) else requests
+        wanted = model or self.spec.model
+        writer = self._writer(wanted)
+        waiting = _Waiting()
+        yield from self._read_ahead(source, waiting, writer)
+        if not waiting.open:
+            return
+        if self._making:
+            raise EngineError("two loops over Generator.complete() at once on one engine; end the first loop, or use two Generators")
+        self._making = True
+        try:
+            while waiting.open:
+                engine = self._engine_with(wanted)
+                try:
+                    yield from self._run(engine, source, waiting, writer)
+                except EngineError as error:
+                    self._after_death(error, len(waiting.open))
+                    waiting.put_back()
+        finally:
+            self._making = False
+
+    def stored(self, requests: Iterable[Request], *, model: ModelRef | None = None) -> Iterator[Completion]:
+        """The completions of these requests that are in the store, in the order of the requests."""
+        writer = self._writer(model or self.spec.model)
+        for request in requests:
+            if (found := self._opened.find(completion_key(writer, request))) is not None:
+                yield found.completion(request)
+
+    @property
+    def _opened(self) -> CompletionStore:
         if self._store is None:
             raise TypeError("use the Generator as a context manager: `with Generator(…) as generator:`")
-        wanted = model or self.spec.model
-        writer = identity(self.spec, wanted)
-        self._store.refresh()
-        missing: dict[str, Request] = {}
-        copies: Counter[str] = Counter()
-        for request in requests:
+        return self._store
+
+    def _writer(self, model: ModelRef) -> str:
+        self._opened.refresh()
+        return identity(self.spec, model)
+
+    def _read_ahead(self, source: Requests, waiting: _Waiting, writer: str) -> Iterator[Completion]:
+        """Fill up what waits for the engine; yields what needs no engine."""
+        while len(waiting) < READ_AHEAD * self.spec.batch and (request := source.take()) is not None:
             key = completion_key(writer, request)
-            if key in missing:
-                copies[key] += 1
-            elif (known := self._known(key, request)) is not None:
+            if waiting.shares(key):
+                continue
+            if (known := self._known(key, request)) is not None:
                 yield known
             else:
-                missing[key] = request
-        for completion in self._make(missing, wanted, writer=writer):
-            again = copies[completion_key(writer, completion.request)]
-            self.found += again
-            yield from [completion] * (1 + again)
+                waiting.put(key, request)
 
     def _known(self, key: str, request: Request) -> Completion | None:
         """What needs no engine: a stored completion, or the refusal of a request that cannot fit."""
-        assert self._store is not None
-        stored = self._store.find(key)
+        stored = self._opened.find(key)
         if stored is None:
             return self._refused(request)
         self.found += 1
@@ -98,36 +170,19 @@ class Generator:
         )
         return Completion(request, Status.ERROR, "refused", "", (), detail)
 
-    def _make(self, missing: dict[str, Request], model: ModelRef, *, writer: str) -> Iterator[Completion]:
-        """Make all of `missing`, long prompts first, over deaths of the engine."""
-        if not missing:
-            return
-        if self._making:
-            raise EngineError("two loops over Generator.complete() at once on one engine; end the first loop, or use two Generators")
-        self._making = True
-        try:
-            while missing:
-                engine = self._engine_with(model)
-                try:
-                    yield from self._run(engine, missing, writer=writer)
-                except EngineError as error:
-                    self._after_death(error, len(missing))
-        finally:
-            self._making = False
-
-    def _run(self, engine: Engine, missing: dict[str, Request], *, writer: str) -> Iterator[Completion]:
-        assert self._store is not None
-        order = sorted(missing.values(), key=lambda request: -len(request.prompt_ids))
-        with closing(_closable(engine.generate(order))) as completions:
+    def _run(self, engine: Engine, source: Requests, waiting: _Waiting, writer: str) -> Iterator[Completion]:
+        with closing(_closable(engine.generate(waiting))) as completions:
             for completion in completions:
                 stored = StoredCompletion.of(writer, completion)
-                self._store.put(stored)
-                del missing[stored.key]
+                self._opened.put(stored)
+                copies = waiting.answered(stored.key)
                 self.made += 1
                 self.made_tokens += stored.completion_tokens
-                yield completion
-        if missing:
-            raise EngineError(f"engine {self.spec.kind!r} ended with {len(missing)} of {len(order)} requests unanswered")
+                self.found += copies
+                yield from [completion] * (1 + copies)
+                yield from self._read_ahead(source, waiting, writer)
+        if waiting.open:
+            raise EngineError(f"engine {self.spec.kind!r} ended with {len(waiting.open)} requests unanswered")
 
     def _engine_with(self, model: ModelRef) -> Engine:
         if self._engine is None:

@@ -1,16 +1,15 @@
-"""The engine `hf`: transformers' own `generate`, in batches of prompts of like length. Slow beside vLLM, and runs wherever torch runs."""
+"""The engine `hf`: transformers' own `generate`, in batches. Slow beside vLLM, and runs wherever torch runs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from data.errors import EngineError, ParamsError
 from data.records import Status
 from teachers.adapters import with_adapter
 from teachers.decoding import FINISHED, Decoder
-from teachers.engine import Completion, EngineSpec, ModelRef, Request, SamplingSettings
+from teachers.engine import Completion, EngineSpec, ModelRef, Request, Requests, SamplingSettings
 from teachers.identity import resolve_dtype
 
 if TYPE_CHECKING:
@@ -39,15 +38,22 @@ class HfEngine:
         self._decoder = Decoder(model.folder)
         self._model = load_model(model, dtype=self._dtype)
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
-        """Yield completions batch by batch, those with like settings and the longest prompts first."""
-        ordered = sorted(requests, key=lambda request: (request.sampling, -len(request.prompt_ids)))
-        for sampling, group in groupby(ordered, key=lambda request: request.sampling):
-            alike = list(group)
-            for start in range(0, len(alike), self._batch):
-                batch = alike[start : start + self._batch]
-                for request, token_ids in zip(batch, self._run(batch, sampling), strict=True):
-                    yield self._completion(request, token_ids)
+    def generate(self, requests: Requests) -> Iterator[Completion]:
+        """Yield completions batch by batch, each of requests that follow one another with like settings."""
+        upcoming: Request | None = None
+        while (first := upcoming or requests.take()) is not None:
+            batch, upcoming = self._alike(first, requests)
+            for request, token_ids in zip(batch, self._run(batch, first.sampling), strict=True):
+                yield self._completion(request, token_ids)
+
+    def _alike(self, first: Request, requests: Requests) -> tuple[list[Request], Request | None]:
+        """A batch that begins with `first`, and the next request where it has other settings."""
+        batch = [first]
+        while len(batch) < self._batch and (request := requests.take()) is not None:
+            if request.sampling != first.sampling:
+                return batch, request
+            batch.append(request)
+        return batch, None
 
     def _completion(self, request: Request, written: list[int]) -> Completion:
         token_ids = self._decoder.until_stop(written)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from data.chat import Format, prompt_ids, to_think
 from data.errors import ParamsError, StageError
-from data.imports import FORMAT, Gathered, gathered
+from data.imports import FORMAT
 from data.records import TEACHER, Problem, Status, Trace, content_id
 from teachers.engine import Completion, EngineSpec, Request, SamplingSettings
 
@@ -35,9 +35,15 @@ class Recipe:
         return content_id("sample", self.sampling._asdict(), self.instruction, self.written, spec.kind, spec.dtype)
 
 
-def requests_of(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, max_model_length: int) -> Wanted:
-    """`recipe.draws` requests per problem. Raises ParamsError, naming the problem, where a prompt leaves too little room."""
-    wanted: dict[Request, list[Problem]] = defaultdict(list)
+class Asked(NamedTuple):
+    """A problem and the tokens of its prompt."""
+
+    problem: Problem
+    prompt: tuple[int, ...]
+
+
+def asked_of(problems: Iterable[Problem], tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, max_model_length: int) -> Iterator[Asked]:
+    """Render the prompts. Raises ParamsError, naming the problem, where one leaves too little room for its completion."""
     room = max_model_length - recipe.sampling.max_tokens
     for problem in problems:
         prompt = tuple(prompt_ids(tokenizer, problem.question, recipe.instruction))
@@ -47,61 +53,89 @@ def requests_of(problems: Sequence[Problem], tokenizer: PreTrainedTokenizerBase,
                 f"sampling.max_tokens {recipe.sampling.max_tokens} leaves {room}; raise the first, lower the second, or drop the problem "
                 f"({problem.question[:80]!r})"
             )
+        yield Asked(problem, prompt)
+
+
+def requests_of(problems: Iterable[Problem], tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, max_model_length: int) -> Wanted:
+    """`recipe.draws` requests per problem. Raises ParamsError as `asked_of` does."""
+    wanted: dict[Request, list[Problem]] = defaultdict(list)
+    for asked in asked_of(problems, tokenizer, recipe, max_model_length=max_model_length):
         for draw in range(recipe.draws):
-            wanted[Request(prompt, recipe.sampling, draw)].append(problem)
+            wanted[Request(asked.prompt, recipe.sampling, draw)].append(asked.problem)
     return wanted
 
 
-def usable(completions: Iterable[Completion], dropped: Counter[str], *, expected: int, max_errors: float) -> Iterator[Completion]:
-    """Pass on what ended well and count the rest by status.
+class Failures:
+    """Counts the completions that end in error or timeout, and raises StageError, with the first ten, where they are too many.
 
-    Raises StageError, with the first ten failures, where more than `max_errors` of the `expected` completions end in error or
-    timeout: as soon as that is certain and ten are seen, or at the end.
+    That is more than the share `max_errors`: of the `expected` ones as soon as it is certain and ten are seen, of those seen at the end.
     """
-    failures: list[str] = []
-    for completion in completions:
+
+    def __init__(self, *, expected: int, max_errors: float) -> None:
+        self.counts: Counter[str] = Counter()
+        self._expected, self._max_errors = expected, max_errors
+        self._seen = 0
+        self._first: list[str] = []
+
+    def note(self, completion: Completion) -> bool:
+        """Count a completion; whether it ended well."""
+        self._seen += 1
         if completion.status.final:
-            yield completion
-            continue
-        dropped[completion.status.value] += 1
-        failures.append(f"draw {completion.request.draw}: {completion.status}: {completion.detail or completion.finish_reason}")
-        if len(failures) >= SHOWN_FAILURES:
-            _check_failures(failures, expected, max_errors)
-    _check_failures(failures, expected, max_errors)
+            return True
+        self.counts[completion.status.value] += 1
+        if len(self._first) < SHOWN_FAILURES:
+            self._first.append(f"draw {completion.request.draw}: {completion.status}: {completion.detail or completion.finish_reason}")
+        if self.counts.total() >= SHOWN_FAILURES:
+            self._check(self._expected)
+        return False
+
+    def close(self) -> None:
+        """All completions were seen."""
+        self._check(self._seen)
+
+    def _check(self, among: int) -> None:
+        if self.counts.total() > self._max_errors * among:
+            raise StageError(
+                f"{self.counts.total()} of {among} completions ended in error or timeout; at most {self._max_errors:.1%} may (max_errors). "
+                "What ended well is kept; failed ones are tried again. The first:\n  " + "\n  ".join(self._first)
+            )
 
 
-def _check_failures(failures: list[str], expected: int, max_errors: float) -> None:
-    if len(failures) > max_errors * expected:
-        raise StageError(
-            f"{len(failures)} of {expected} completions ended in error or timeout; at most {max_errors:.1%} may (max_errors). "
-            "What ended well is kept; failed ones are tried again. The first:\n  " + "\n  ".join(failures[:SHOWN_FAILURES])
-        )
-
-
-def traces_of(completions: Iterable[Completion], wanted: Wanted, *, recipe: Recipe, settings_id: str, tokenizer: str) -> Gathered:
-    """The table of traces; finished draws that do not follow the format are dropped, truncated ones stay for the verifier to say so."""
-    dropped: Counter[str] = Counter()
-    traces: list[Trace] = []
+def usable(completions: Iterable[Completion], failures: Failures) -> Iterator[Completion]:
+    """Pass on what ended well; raises StageError as `failures` does."""
     for completion in completions:
-        owners, text = wanted[completion.request], to_think(completion.text, recipe.written)
-        if text is None and completion.status is Status.OK:
-            dropped[FORMAT] += len(owners)
-            continue
-        kept = completion.text if text is None else text
-        traces += (_trace(problem, completion, text=kept, settings_id=settings_id, tokenizer=tokenizer) for problem in owners)
-    return gathered(traces, dropped)
+        if failures.note(completion):
+            yield completion
+    failures.close()
 
 
-def _trace(problem: Problem, completion: Completion, *, text: str, settings_id: str, tokenizer: str) -> Trace:
-    return Trace.create(
-        problem_id=problem.id,
-        parent_ids=(),
-        writer=TEACHER,
-        settings_id=settings_id,
-        draw=completion.request.draw,
-        text=text,
-        status=completion.status,
-        prompt_tokens=len(completion.request.prompt_ids),
-        completion_tokens=len(completion.token_ids),
-        tokenizer=tokenizer,
-    )
+@dataclass(frozen=True)
+class TraceOf:
+    """How completions become traces."""
+
+    recipe: Recipe
+    settings_id: str
+    tokenizer: str
+
+    def all(self, problem: Problem, completions: Iterable[Completion], dropped: Counter[str]) -> Iterator[Trace]:
+        """Finished draws that do not follow the format are dropped, truncated ones stay for the verifier to say so."""
+        for completion in completions:
+            text = to_think(completion.text, self.recipe.written)
+            if text is None and completion.status is Status.OK:
+                dropped[FORMAT] += 1
+            else:
+                yield self._trace(problem, completion, completion.text if text is None else text)
+
+    def _trace(self, problem: Problem, completion: Completion, text: str) -> Trace:
+        return Trace.create(
+            problem_id=problem.id,
+            parent_ids=(),
+            writer=TEACHER,
+            settings_id=self.settings_id,
+            draw=completion.request.draw,
+            text=text,
+            status=completion.status,
+            prompt_tokens=len(completion.request.prompt_ids),
+            completion_tokens=len(completion.token_ids),
+            tokenizer=self.tokenizer,
+        )

@@ -17,6 +17,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 from random import Random
 from typing import Annotated, Any, NamedTuple, Self
@@ -28,7 +29,7 @@ from data.errors import EngineError, ParamsError
 from data.records import Record, Section, Status, content_id
 from data.tables import read_all
 from teachers.decoding import Decoder
-from teachers.engine import Completion, EngineSpec, ModelRef, Request
+from teachers.engine import Completion, EngineSpec, ModelRef, Request, Requests
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -93,14 +94,14 @@ class ScriptedEngine:
         self._decoder = Decoder(model.folder) if has_tokenizer else None
         self._find.cache_clear()
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def generate(self, requests: Requests) -> Iterator[Completion]:
         """Yield completions in the order in which a batch of this size would end them."""
-        waiting = enumerate(requests)
+        numbers = count()
         flying: list[_Arrival] = []
         now = 0.0
         while True:
-            while len(flying) < self._batch and (found := next(waiting, None)) is not None:
-                heapq.heappush(flying, self._start(now, *found))
+            while len(flying) < self._batch and (request := requests.take()) is not None:
+                heapq.heappush(flying, self._start(now, next(numbers), request))
             if not flying:
                 return
             arrival = heapq.heappop(flying)

@@ -7,7 +7,7 @@ place are never tried with tied embeddings: vLLM 0.31 then keeps the old head wi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ from data.errors import EngineError
 from data.records import Status
 from teachers.adapters import check_plain
 from teachers.decoding import FINISHED, Decoder
-from teachers.engine import Completion, EngineSpec, ModelRef, Request
+from teachers.engine import Completion, EngineSpec, ModelRef, Request, Requests
 from teachers.guard import EngineGuard
 from teachers.identity import adapter_hash, model_hash, resolve_dtype
 from teachers.proof import WRITTEN_TOKENS, Written, check_weights, proof_prompts
@@ -71,13 +71,12 @@ class VllmEngine:
             self._prove(model)
         self._loaded = wanted
 
-    def generate(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def generate(self, requests: Requests) -> Iterator[Completion]:
         """Yield completions as they end, `spec.batch` of them in flight."""
-        waiting = iter(requests)
         flying: dict[str, Request] = {}
         try:
             while True:
-                yield from self._fill(flying, waiting)
+                yield from self._fill(flying, requests)
                 if not flying:
                     return
                 for output in self._step():
@@ -86,11 +85,11 @@ class VllmEngine:
             if flying and self._engine is not None:
                 self._abort(list(flying))
 
-    def _fill(self, flying: dict[str, Request], waiting: Iterator[Request]) -> Iterator[Completion]:
+    def _fill(self, flying: dict[str, Request], requests: Requests) -> Iterator[Completion]:
         """Bring requests into flight; yields those that vLLM refuses."""
         from vllm.exceptions import VLLMClientError
 
-        while len(flying) < self._spec.batch and (request := next(waiting, None)) is not None:
+        while len(flying) < self._spec.batch and (request := requests.take()) is not None:
             try:
                 flying[self._add(request.prompt_ids, **self._sampling(request))] = request
             except (VLLMClientError, ValueError) as error:

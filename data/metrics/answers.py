@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from math import comb, fsum
-from typing import NamedTuple
+from collections.abc import Sequence
+from math import comb
+
+from data.stopping import Vote, leaders_of
 
 AES_ALPHA, AES_BETA, AES_GAMMA = 1.0, 3.0, 5.0
-
-
-class Vote(NamedTuple):
-    """What one draw says: its extracted answer (None does not vote), whether that is right, and how much it counts."""
-
-    answer: str | None
-    right: bool
-    weight: float = 1.0
 
 
 def pass_at_k(draws: int, right: int, k: int) -> float:
@@ -23,21 +15,6 @@ def pass_at_k(draws: int, right: int, k: int) -> float:
     if not 0 <= right <= draws or not 1 <= k <= draws:
         raise ValueError(f"pass@{k} of {right} right in {draws} draws: needs 1 <= k <= draws and 0 <= right <= draws")
     return 1.0 - comb(draws - right, k) / comb(draws, k)
-
-
-def weights_of(votes: Sequence[Vote]) -> Mapping[str, float]:
-    """The weight of every answer that has any, the same for any order of votes."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for vote in votes:
-        if vote.answer is not None and vote.weight > 0:
-            found[vote.answer].append(vote.weight)
-    return {answer: fsum(weights) for answer, weights in found.items()}
-
-
-def leaders_of(votes: Sequence[Vote]) -> set[str]:
-    """The answers of most weight; none where nobody votes."""
-    weights = weights_of(votes)
-    return {answer for answer, weight in weights.items() if weight == max(weights.values())}
 
 
 def majority(votes: Sequence[Vote]) -> float:

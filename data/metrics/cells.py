@@ -12,8 +12,9 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from data.errors import StageError
-from data.metrics.answers import Vote, majority_at_k, pass_at_k
+from data.metrics.answers import majority_at_k, pass_at_k
 from data.records import Outcome, Score, Status
+from data.stopping import Vote
 
 if TYPE_CHECKING:
     import numpy as np
@@ -81,7 +82,7 @@ def _majority(k: int) -> Measure:
 
 def vote_of(score: Score, weight: float = 1.0) -> Vote:
     """What a draw votes for, and how much it counts."""
-    return Vote(score.extracted if score.outcome.votes else None, score.outcome is Outcome.RIGHT, weight)
+    return Vote.of(score.outcome, score.extracted, weight)
 
 
 def cells(scores: Iterable[Score], measures: Mapping[str, Measure] = MEASURES) -> Cells:

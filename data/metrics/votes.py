@@ -15,13 +15,13 @@ from statistics import fmean
 from typing import TYPE_CHECKING, NamedTuple
 
 from data.errors import StageError
-from data.metrics.answers import Vote, credit, leaders_of
+from data.metrics.answers import credit
 from data.metrics.bootstrap import Estimate, estimate, ratios, resampled_ratios
 from data.metrics.calibration import Calibration, brier, calibrated, pair_accuracy
 from data.metrics.cells import vote_of
 from data.metrics.compare import Rules
 from data.records import Outcome, Score
-from data.stopping import stop
+from data.stopping import Vote, leaders_of, stop
 from data.voting import PLAIN, Asc, Voting, Weight
 
 if TYPE_CHECKING:

@@ -5,9 +5,11 @@ Verifiers that are pure and of linear time (`number`) run here, in the caller's 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from itertools import count
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from data.chat import split
 from data.records import ExpressionReference, NumberReference, Outcome, Status, Verdict
@@ -28,6 +30,10 @@ UNFINISHED = {
 }
 
 
+KEPT_BUSY = 4
+"""Texts that wait or are worked on per process, so that none idles and not all texts are in memory."""
+
+
 class TextCase(NamedTuple):
     """A whole text (thinking and answer) to judge; `key` becomes the verdict's trace_id."""
 
@@ -37,16 +43,62 @@ class TextCase(NamedTuple):
     status: Status
 
 
-def judge_texts(cases: Iterable[TextCase], *, workers: int, timeout_seconds: float) -> Iterator[Verdict]:
-    """Yield a verdict for every case as it is reached; only the text after the thinking decides."""
-    pooled: list[TextCase] = []
-    for case in cases:
+class Judge:
+    """Judges texts as they are put in; only the text after the thinking decides. A context manager that owns verifier processes."""
+
+    def __init__(self, *, workers: int, timeout_seconds: float) -> None:
+        self._limits = workers, timeout_seconds
+        self._judged: deque[Verdict] = deque()
+        self._open: dict[str, TextCase] = {}
+        self._pools: dict[str, pool.Pool] = {}
+        self._keys = count()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for own in self._pools.values():
+            own.__exit__(*exc_info)
+
+    def __len__(self) -> int:
+        """Texts that were put in and whose verdict was not given out."""
+        return len(self._judged) + len(self._open)
+
+    def put(self, case: TextCase) -> None:
+        """Take in a text."""
         judgement = _judge_here(case)
-        if judgement is None:
-            pooled.append(case)
-        else:
-            yield _verdict(case, judgement)
-    yield from _judge_in_pools(pooled, workers=workers, timeout_seconds=timeout_seconds)
+        if judgement is not None:
+            self._judged.append(_verdict(case, judgement))
+            return
+        key = str(next(self._keys))
+        self._open[key] = case
+        self._pool(case.reference.kind).put(pool.Task(key, case.reference.model_dump_json(), split(case.text).answer))
+
+    def ready(self, *, wait: bool = False) -> Iterator[Verdict]:
+        """Yield the verdicts that there are by now; with `wait`, at least one where any text is left."""
+        must_wait = wait and not self._judged
+        while self._judged:
+            yield self._judged.popleft()
+        for own in self._pools.values():
+            for key, judgement in own.ready(wait=must_wait):
+                must_wait = False
+                yield _verdict(self._open.pop(key), judgement)
+
+    def _pool(self, kind: str) -> pool.Pool:
+        if kind not in self._pools:
+            workers, timeout_seconds = self._limits
+            self._pools[kind] = pool.Pool(pool.PoolSettings(VERIFIERS[kind].module, workers, timeout_seconds))
+        return self._pools[kind]
+
+
+def judge_texts(cases: Iterable[TextCase], *, workers: int, timeout_seconds: float) -> Iterator[Verdict]:
+    """Yield a verdict for every case as it is reached."""
+    with Judge(workers=workers, timeout_seconds=timeout_seconds) as judge:
+        for case in cases:
+            judge.put(case)
+            yield from judge.ready(wait=len(judge) > KEPT_BUSY * workers)
+        while judge:
+            yield from judge.ready(wait=True)
 
 
 def gold_text(reference: NumberReference | ExpressionReference) -> str:
@@ -64,16 +116,6 @@ def _judge_here(case: TextCase) -> Judgement | None:
     if isinstance(case.reference, NumberReference):
         return number.judge(case.reference, parts.answer)
     return None
-
-
-def _judge_in_pools(cases: list[TextCase], *, workers: int, timeout_seconds: float) -> Iterator[Verdict]:
-    """One pool per kind of reference."""
-    for kind in sorted({case.reference.kind for case in cases}):
-        own = {str(index): case for index, case in enumerate(cases) if case.reference.kind == kind}
-        tasks = (pool.Task(key, case.reference.model_dump_json(), split(case.text).answer) for key, case in own.items())
-        settings = pool.PoolSettings(VERIFIERS[kind].module, min(workers, len(own)), timeout_seconds)
-        for key, judgement in pool.run(tasks, settings):
-            yield _verdict(own[key], judgement)
 
 
 def _verdict(case: TextCase, judgement: Judgement) -> Verdict:

@@ -17,10 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, Self
 
 from data.errors import StageError
 from data.records import Outcome
@@ -51,51 +52,87 @@ class PoolSettings(NamedTuple):
     memory_bytes: int = DEFAULT_MEMORY_BYTES
 
 
-def run(tasks: Iterable[Task], settings: PoolSettings) -> Iterator[tuple[str, Judgement]]:
-    """Yield (key, judgement) for every task, in the order in which they finish. Closing the iterator ends all workers."""
-    waiting = iter(tasks)
-    with selectors.DefaultSelector() as selector:
-        workers: list[_Worker] = []
-        try:
-            yield from _run(waiting, settings, selector, workers)
-        finally:
-            for worker in workers:
-                worker.end()
+class Pool:
+    """Judges tasks as they are put in. A context manager: leaving it ends all workers, which start with the first tasks."""
 
+    def __init__(self, settings: PoolSettings) -> None:
+        self._settings = settings
+        self._waiting: deque[Task] = deque()
+        self._workers: list[_Worker] = []
+        self._selector = selectors.DefaultSelector()
 
-def _run(
-    waiting: Iterator[Task], settings: PoolSettings, selector: selectors.BaseSelector, workers: list[_Worker]
-) -> Iterator[tuple[str, Judgement]]:
-    upcoming = next(waiting, None)
-    while upcoming is not None or any(worker.task for worker in workers):
-        free = next((worker for worker in workers if worker.task is None), None)
-        if upcoming is not None and (free or len(workers) < settings.workers):
-            if free is None:
-                free = _Worker(settings)
-                workers.append(free)
-                selector.register(free.answers, selectors.EVENT_READ, free)
-            free.give(upcoming)
-            upcoming = next(waiting, None)
-            continue
-        for worker in _finished(selector, workers):
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        for worker in self._workers:
+            worker.end()
+        self._workers.clear()
+        self._selector.close()
+
+    def __len__(self) -> int:
+        """Tasks that were put in and are not judged."""
+        return len(self._waiting) + sum(worker.task is not None for worker in self._workers)
+
+    def put(self, task: Task) -> None:
+        """Take in a task."""
+        self._waiting.append(task)
+        self._hand_out()
+
+    def ready(self, *, wait: bool) -> Iterator[tuple[str, Judgement]]:
+        """Yield (key, judgement) of the tasks that are done by now; with `wait`, of at least one where there is any."""
+        while self:
+            judged = list(self._judged(wait=wait))
+            yield from judged
+            if judged or not wait:
+                return
+
+    def _judged(self, *, wait: bool) -> Iterator[tuple[str, Judgement]]:
+        for worker in self._finished(wait=wait):
             task = worker.task
             judgement = worker.judgement()
             if worker.dead:
-                selector.unregister(worker.answers)
-                workers.remove(worker)
-                worker.end()
+                self._bury(worker)
             if judgement is not None and task is not None:
                 yield task.key, judgement
+        self._hand_out()
+
+    def _hand_out(self) -> None:
+        """Give waiting tasks to free workers, and to new ones while there may be more."""
+        while self._waiting:
+            free = next((worker for worker in self._workers if worker.task is None), None)
+            if free is None:
+                if len(self._workers) >= self._settings.workers:
+                    return
+                free = _Worker(self._settings)
+                self._workers.append(free)
+                self._selector.register(free.answers, selectors.EVENT_READ, free)
+            free.give(self._waiting.popleft())
+
+    def _finished(self, *, wait: bool) -> list[_Worker]:
+        """The workers that have something to say or are out of time; waits for one where asked to."""
+        if heard := [worker for worker in self._workers if worker.has_line]:
+            return heard
+        nearest = min(worker.deadline for worker in self._workers if worker.task)
+        ready = {key.data for key, _ in self._selector.select(max(0.0, nearest - time.monotonic()) if wait else 0)}
+        now = time.monotonic()
+        return [worker for worker in self._workers if worker in ready or (worker.task and worker.deadline <= now)]
+
+    def _bury(self, worker: _Worker) -> None:
+        self._selector.unregister(worker.answers)
+        self._workers.remove(worker)
+        worker.end()
 
 
-def _finished(selector: selectors.BaseSelector, workers: list[_Worker]) -> list[_Worker]:
-    """Wait until a worker has something to say or is out of time."""
-    if heard := [worker for worker in workers if worker.has_line]:
-        return heard
-    nearest = min(worker.deadline for worker in workers if worker.task)
-    ready = {key.data for key, _ in selector.select(max(0.0, nearest - time.monotonic()))}
-    now = time.monotonic()
-    return [worker for worker in workers if worker in ready or (worker.task and worker.deadline <= now)]
+def run(tasks: Iterable[Task], settings: PoolSettings) -> Iterator[tuple[str, Judgement]]:
+    """Yield (key, judgement) for every task, in the order in which they finish. Closing the iterator ends all workers."""
+    with Pool(settings) as pool:
+        for task in tasks:
+            pool.put(task)
+            while len(pool) > settings.workers:
+                yield from pool.ready(wait=True)
+        while pool:
+            yield from pool.ready(wait=True)
 
 
 @dataclass(eq=False)

@@ -53,7 +53,7 @@ class Recommendation(NamedTuple):
 def recommend(params: Params, tables: Tables, options: Options, folder: Path) -> Recommendation:
     """Train and compare probes under `folder`. Raises ParamsError where there is nothing to choose from, or nothing was learnt."""
     probes = _probes(params, options)
-    lessons = compose(probes.compose, probes.students, tables=_part(tables, options.share), verify=params.verify)
+    lessons = compose(probes, _part(tables, options.share))
     models, _ = train_probes(probes, lessons, folder, jobs=options.jobs)
     scores = on_validation(probes, tables.problems, models, command="recommend")
     comparison = compared(probes, scores, (LONG, BASE))

@@ -14,9 +14,11 @@ from data.metrics.cells import measures_of_draws
 from data.metrics.choose import Choice, choose
 from data.metrics.compare import Comparison, Paired, Rules, compare, per_seed
 from data.metrics.lengths import Kept, LessonLength, Survival, common_problems, data_ratios, kept, lesson_length, survival, wrong_counts
+from data.metrics.spending import Spending, spending
 from data.metrics.votes import Votes, votes
-from data.records import Lesson, Outcome, Problem, Recheck, Score, Split, Trace, Verdict
+from data.records import Drawn, Lesson, Outcome, Problem, Recheck, Score, Split, Trace, Verdict
 from data.statement import lesson_text
+from pipeline.support.draws import first_draws
 from pipeline.support.params import Params
 from pipeline.support.student_settings import BASE
 from teachers.compressors.settings import PruneTokensSettings, of_wrong
@@ -35,6 +37,7 @@ class Tables:
     long_verdicts: Sequence[Verdict]
     short: Sequence[Trace]
     short_verdicts: Sequence[Recheck]
+    drawn: Sequence[Drawn]
     lessons: Mapping[str, Sequence[Lesson]]
     count_tokens: Callable[[str], int]
 
@@ -54,6 +57,7 @@ class Findings:
     choice: Choice
     seeds: Seeds
     """Greedy test numbers of every student and seed."""
+    spending: Spending
     outcomes: Counter[Outcome]
     """Of the long traces."""
     survival: Mapping[str, Survival]
@@ -81,6 +85,7 @@ def findings(tables: Tables, params: Params) -> Findings:
     survivors = [trace for trace in tables.short if trace.id in surviving]
     left_out = of_wrong(params.shorten)
     of_right = [trace for trace in tables.short if trace.writer not in left_out]
+    bands = difficulties(tables.long, outcomes(tables.long, tables.long_verdicts), first=first_draws(params.sample))
     return Findings(
         test=compare(test, rules, baselines=(long, BASE)),
         validation=on_validation,
@@ -89,8 +94,9 @@ def findings(tables: Tables, params: Params) -> Findings:
         validation_votes=votes(also_drawn, also_drawn, ways, rules) if ways and also_drawn else None,
         choice=choose(on_validation, validation, baseline=long, candidates=candidates(params), margin=settings.margin),
         seeds=per_seed(test),
+        spending=spending(tables.drawn, most=params.sample.draws if params.sample.stop else None),
         outcomes=Counter(verdict.outcome for verdict in tables.long_verdicts),
-        survival=survival(of_right, tables.short_verdicts, difficulties(tables.long, outcomes(tables.long, tables.long_verdicts))),
+        survival=survival(of_right, tables.short_verdicts, bands),
         kept=kept(
             survivors,
             {trace.id: trace for trace in (*tables.long, *tables.short)},
@@ -216,6 +222,8 @@ def _pair(name: str, pair: Paired) -> Iterator[Row]:
 
 def _data(found: Findings, long: str) -> Iterator[Row]:
     ratios = data_ratios(found.lengths, long=long)
+    for name, cost in (("sample.spent", found.spending.spent), ("sample.saved", found.spending.saved)):
+        yield from ((f"{name}_{what}", number) for what, number in cost._asdict().items())
     for student, length in found.lengths.items():
         yield f"{student}.lesson_rows", length.rows
         yield f"{student}.lesson_tokens", length.tokens

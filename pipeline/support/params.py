@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from data.chat import Format
 from data.errors import ParamsError
 from data.records import TEACHER, Section
+from data.stop_settings import Enough, Esc, StopRule
 from data.voting import PLAIN, Asc, Voting
 from pipeline.support.plan_settings import Plan
 from pipeline.support.student_settings import BASE, Name, Student, check_starts
@@ -109,6 +110,15 @@ class Prepare(Section):
     """The stage fails where more than this share of the problems is dropped."""
 
 
+def _check_room(rule: StopRule | None, draws: int, place: str) -> None:
+    """Refuse a rule that could stop at no number of draws."""
+    match rule:
+        case Esc() if rule.window > draws:
+            raise ValueError(f"{place}.window: {rule.window} is more than draws: {draws}")
+        case Enough() if rule.right + rule.wrong > draws:
+            raise ValueError(f"{place}: right {rule.right} and wrong {rule.wrong} are more than draws: {draws}")
+
+
 class Sample(Section):
     """Long traces: drawn from the teacher, or imported from a file."""
 
@@ -119,6 +129,9 @@ class Sample(Section):
     engine: EngineSettings = EngineSettings()
     sampling: Sampling = Sampling()
     draws: int = Field(4, ge=1, le=1024)
+    """Draws of a problem at most."""
+    stop: StopRule | None = None
+    """When a problem needs no more of them; null: all are drawn. Pass rates come from the draws that every problem gets."""
     instruction: str | None = None
     """File with the system message, or with `{question}` in it: the user's message around the question."""
     format: Format = Format.THINK
@@ -129,6 +142,13 @@ class Sample(Section):
     def _file_is_named(self) -> Self:
         if (self.source == "file") != (self.file is not None):
             raise ValueError("`file` must be given for `source: file`, and for no other source")
+        return self
+
+    @model_validator(mode="after")
+    def _the_rule_can_stop(self) -> Self:
+        if self.stop is not None and self.source == "file":
+            raise ValueError("`stop` is for draws from an engine; a file holds what it holds")
+        _check_room(self.stop, self.draws, "stop")
         return self
 
 
@@ -207,9 +227,8 @@ class Evaluate(Section):
             raise ValueError("votes need draws: give `draws` and `draw_problems`, or no `votes`")
         if PLAIN in self.votes:
             raise ValueError(f"votes.{PLAIN}: this is the plain vote of all draws, which is always counted; choose another name")
-        windows = {name: vote.stop.window for name, vote in self.votes.items() if vote.stop}
-        if wide := [name for name, window in windows.items() if window > self.draws]:
-            raise ValueError(f"votes.{wide[0]}.stop.window: {windows[wide[0]]} is more than draws: {self.draws}")
+        for name, vote in self.votes.items():
+            _check_room(vote.stop, self.draws, f"votes.{name}.stop")
         return self
 
     @property

@@ -9,6 +9,7 @@ STORE = Path("data/store")
 CODE = STORE / "code.json"
 PROBLEMS = STORE / "problems.jsonl"
 LONG_TRACES = STORE / "traces/long.jsonl"
+DRAWN = STORE / "drawn.jsonl"
 LONG_VERDICTS = STORE / "verdicts/long.jsonl"
 SHORT_TRACES = STORE / "traces/short.jsonl"
 SHORT_VERDICTS = STORE / "verdicts/short.jsonl"

@@ -66,6 +66,7 @@ def page(found: Findings, settings: Report, examples: str, shortened: str) -> st
         markdown(_kept_table(found)),
         "Tokens of a compressor's survivors (thinking + final statement) over those of the long traces that they come from.",
         _outcomes(found),
+        _spending(found),
         "### One problem, shortened in every way",
         shortened,
         "## What was taught, and what came of it",
@@ -168,6 +169,22 @@ def _outcomes(found: Findings) -> str:
     total = found.outcomes.total()
     parts = (f"{outcome.value} {share(number, total)}" for outcome, number in sorted(found.outcomes.items()))
     return f"The teacher's {total} long traces: {', '.join(parts)}."
+
+
+def _spending(found: Findings) -> str:
+    own = found.spending
+    parts = [
+        f"Its {own.spent.draws} draws of {own.problems} problems cost {own.spent.completion_tokens} generated tokens and "
+        f"{own.spent.prompt_tokens} of prompts."
+    ]
+    if own.saved.draws:
+        all_tokens = own.spent.completion_tokens + own.saved.completion_tokens
+        parts.append(
+            f"Stopping early saved {own.saved.draws} draws, about {own.saved.completion_tokens} generated tokens "
+            f"({share(own.saved.completion_tokens, all_tokens)}) and {own.saved.prompt_tokens} of prompts."
+        )
+    reasons = ", ".join(f"{reason} {share(number, own.problems)}" for reason, number in sorted(own.reasons.items()))
+    return " ".join([*parts, f"Why no more: {reasons}."])
 
 
 def _lengths_table(found: Findings, settings: Report) -> Table:

@@ -5,12 +5,18 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from data.errors import RecordError
 from data.metrics.bootstrap import Estimate
 from data.metrics.compare import Comparison
+from data.metrics.control import Prediction
 from pipeline.support.paths import model_of
 from students.curve import CURVE
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 PARETO_COLUMNS = ("student", "accuracy", "low", "high", "tokens", "tokens_low", "tokens_high", "tokens_per_right", "unfinished")
 CURVE_COLUMNS = ("student", "seed", "step", "loss")
@@ -60,28 +66,46 @@ def write_csv(path: Path, rows: Sequence[Mapping[str, object]], columns: Sequenc
 
 def draw_pareto(path: Path, test: Comparison, *, problems: str = "test problems") -> None:
     """Accuracy against mean tokens with 95 % error bars, one colour per student, as PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = _empty()
     for number, student in enumerate(str(row["student"]) for row in pareto_rows(test)):
         _draw_student(axes, test, student, number)
     axes.set_xlabel("mean tokens per question (thinking + answer)")
     axes.set_ylabel("accuracy, %")
     axes.set_title(f"{test.problems} {problems}, greedy; bars: 95 % intervals", fontsize=10)
     axes.set_xlim(left=0)
+    _save(figure, axes, path, legend="student")
+
+
+def draw_risk(path: Path, predictions: Sequence[Prediction]) -> None:
+    """What ESC is expected to cost and to change, a line for each window and a point for each most draws, as PNG."""
+    figure, axes = _empty()
+    for window in sorted({found.window for found in predictions}):
+        own = sorted((found for found in predictions if found.window == window), key=lambda found: found.most)
+        axes.plot([found.draws for found in own], [100 * found.changed for found in own], marker="o", label=str(window))
+        for found in own:
+            axes.annotate(str(found.most), (found.draws, 100 * found.changed), textcoords="offset points", xytext=(4, 4), fontsize=8)
+    axes.set_xlabel("draws expected per problem (beside the points: the most that are allowed)")
+    axes.set_ylabel("answers changed, at most, %")
+    _save(figure, axes, path, legend="window")
+
+
+def _empty() -> tuple[Figure, Axes]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 5), dpi=150, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _save(figure: Figure, axes: Axes, path: Path, *, legend: str) -> None:
     axes.grid(alpha=0.3)
-    axes.legend(title="student", loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    axes.legend(title=legend, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     # Without the version of matplotlib in it, equal numbers are an equal file.
     figure.savefig(path, metadata={"Software": None})
 
 
-def _draw_student(axes: object, test: Comparison, student: str, number: int) -> None:
-    from matplotlib.axes import Axes
-
-    assert isinstance(axes, Axes)
+def _draw_student(axes: Axes, test: Comparison, student: str, number: int) -> None:
     own = test.summary[student]
     x, x_bars = _bars(own["tokens"], 1)
     y, y_bars = _bars(own["accuracy"], 100)

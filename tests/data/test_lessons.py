@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from data.errors import RecordError, StageError
 from data.lessons import Plan, compose, shares, slots
 from data.lineage import by_problem, outcomes, rechecks_of, training_problems
-from data.material import Material, material
+from data.material import Material, Said, material
 from data.negatives import Flaw, Negatives
 from data.pairs import ByBudget, RightOverWrong
 from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Split, Status, Trace, Verdict
@@ -63,7 +63,7 @@ def survived(trace_id: str, survives: bool = True) -> Recheck:
 def usual(problem_ids: Sequence[str] = IDS) -> Material:
     long = [trace(problem_id, draw=draw) for problem_id in problem_ids for draw in range(2)]
     short = [trace(problem_id, writer="post_think") for problem_id in problem_ids]
-    return material(PROBLEMS, [*long, *short], long={t.id: Outcome.RIGHT for t in long}, short={t.id: survived(t.id) for t in short})
+    return material(PROBLEMS, [*long, *short], Said({t.id: Outcome.RIGHT for t in long}, {t.id: survived(t.id) for t in short}))
 
 
 def taught(lessons: Sequence[Lesson]) -> list[Lesson]:
@@ -107,7 +107,7 @@ def test_every_trace_of_a_students_writers_has_a_reason() -> None:
     short = [trace(IDS[0], writer="post_think", of=1), trace(IDS[1], writer="post_think")]
     ends = [Outcome.WRONG, Outcome.RIGHT, Outcome.UNPARSED, Outcome.TRUNCATED, Outcome.RIGHT, Outcome.TIMEOUT] + [Outcome.RIGHT] * 3
     kept = {short[0].id: survived(short[0].id), short[1].id: survived(short[1].id, survives=False)}
-    of = material(PROBLEMS, [*long, *short], long={t.id: end for t, end in zip(long, ends, strict=True)}, short=kept)
+    of = material(PROBLEMS, [*long, *short], Said({t.id: end for t, end in zip(long, ends, strict=True)}, kept))
     composed = compose({"long": STUDENTS["long"], "brief": STUDENTS["brief"]}, of, rows_per_problem=1, seed=0)
     reasons = {lesson.trace_id: lesson.reason for lesson in composed["long"]}
     assert [reasons[t.id] for t in long] == [
@@ -134,7 +134,7 @@ def test_rows_beyond_the_traces_take_them_in_turn() -> None:
 
 
 def test_no_common_problem_is_an_error_that_counts_what_there_is() -> None:
-    only_long = material(PROBLEMS, [trace(IDS[0])], long={trace(IDS[0]).id: Outcome.RIGHT}, short={})
+    only_long = material(PROBLEMS, [trace(IDS[0])], Said({trace(IDS[0]).id: Outcome.RIGHT}, {}))
     with pytest.raises(StageError, match=r"'post_think': 0, 'teacher': 1"):
         compose(STUDENTS, only_long, rows_per_problem=1, seed=0)
 
@@ -190,7 +190,7 @@ def mixed() -> Material:
     short += [trace(problem_id, writer="wrong_short", of=1) for problem_id in IDS[:5]]
     kept = {t.id: survived(t.id, survives=t.writer == "post_think") for t in short}
     contradictory = {t.id for t in long[:10] if t.draw}
-    return material(PROBLEMS, [*long, *short], long=said, short=kept, thought_right=contradictory)
+    return material(PROBLEMS, [*long, *short], Said(said, kept, contradictory))
 
 
 def test_wrong_traces_come_on_top_of_the_same_positives() -> None:

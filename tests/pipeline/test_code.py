@@ -75,7 +75,7 @@ def write(root: Path, files: dict[str, str]) -> Sources:
 def test_what_is_only_measured_makes_nothing_again():
     sources = Sources(ROOT)
     for stage in ("prepare", "sample", "verify", "shorten", "reverify", "compose", "base", "distill"):
-        assert not [name for name in sources.closure(f"pipeline.{stage}") if name.startswith("data.metrics") or name == "data.stopping"]
+        assert not [name for name in sources.closure(f"pipeline.{stage}") if name.startswith("data.metrics")]
 
 
 def test_the_closure_follows_every_way_to_name_a_module(tmp_path):

@@ -72,7 +72,7 @@ def test_a_stage_runs_its_file_and_depends_on_its_own_line_of_code(stage):
     assert STAGES[stage]["cmd"].split()[:3] == ["python", "-m", f"pipeline.{stage}"]
     lines = [entry for entry in STAGES[stage].get("params", []) if isinstance(entry, dict)]
     assert lines == ([] if stage == "code" else [{str(paths.CODE): [stage]}])
-    assert len(STAGES[stage]["outs"]) == 1
+    assert STAGES[stage]["outs"]
 
 
 @pytest.mark.parametrize("stage", [stage for stage in STAGES if stage != "code"])

@@ -100,15 +100,19 @@ def params_of(teacher: Path, script: Path, **arguments: object) -> Params:
     return Params.model_validate(values)
 
 
+def sampled(params: Params, problems: list[Problem], statistics: Statistics | None = None) -> list[Trace]:
+    return list(sample(params, problems, statistics=statistics or Statistics("sample"), drawn=[]))
+
+
 def lessons_from(params: Params, problems: list[Problem]) -> tuple[list[Trace], list[Trace], list[Recheck], dict[str, list[Lesson]]]:
-    long = sample(params.sample, problems, statistics=Statistics("sample"))
+    long = sampled(params, problems)
     references = {problem.id: problem.reference for problem in problems}
     cases = [TextCase(trace.id, references[trace.problem_id], trace.text, trace.status) for trace in long]
     verdicts = list(judge_texts(cases, workers=1, timeout_seconds=5))
     short = shorten(params, problems, traces=long, verdicts=verdicts, statistics=Statistics("shorten")).table()
     rechecks = reverify(params, problems, traces=short, statistics=Statistics("reverify"))
     tables = Tables(problems, long, verdicts, short, rechecks)
-    return long, short, rechecks, compose(params.compose, params.students, tables=tables, verify=params.verify)
+    return long, short, rechecks, compose(params, tables)
 
 
 def test_problems_become_lessons(teacher: Path, script: Path, problems: list[Problem]) -> None:
@@ -161,7 +165,7 @@ def test_wrong_draws_are_shortened_too_and_become_negatives_and_pairs(teacher: P
 def test_the_tables_do_not_depend_on_arrival_and_a_second_run_makes_nothing(teacher: Path, script: Path, problems: list[Problem]) -> None:
     first = lessons_from(params_of(teacher, script), problems)
     again = Statistics("sample")
-    assert sample(params_of(teacher, script, die_after=0).sample, problems, statistics=again) == first[0]
+    assert sampled(params_of(teacher, script, die_after=0), problems, again) == first[0]
     assert again.made_tokens == 0
     shutil.rmtree(paths.workspace())
     assert lessons_from(params_of(teacher, script, shuffle=7), problems[::-1]) == first
@@ -169,14 +173,14 @@ def test_the_tables_do_not_depend_on_arrival_and_a_second_run_makes_nothing(teac
 
 def test_what_goes_in_comes_out_or_is_counted(teacher: Path, script: Path, problems: list[Problem]) -> None:
     statistics = Statistics("sample")
-    long = sample(params_of(teacher, script, error_share=0.2, timeout_share=0.1).sample, problems, statistics=statistics)
+    long = sampled(params_of(teacher, script, error_share=0.2, timeout_share=0.1), problems, statistics)
     assert statistics.dropped["error"] > 0
     assert statistics.rows_in == len(long) + statistics.dropped.total() == TRAINING * DRAWS
 
 
 def test_too_many_errors_fail_the_stage(teacher: Path, script: Path, problems: list[Problem]) -> None:
     with pytest.raises(StageError, match="max_errors"):
-        sample(params_of(teacher, script, error_share=0.9).sample, problems, statistics=Statistics("sample"))
+        sampled(params_of(teacher, script, error_share=0.9), problems)
 
 
 def test_traces_of_a_file_take_the_same_way(teacher: Path, script: Path, problems: list[Problem], tmp_path: Path) -> None:
@@ -243,7 +247,7 @@ def test_a_teacher_without_thinking_is_noticed_before_anything_is_taught(teacher
     rows = [{"question": problem.question, "right": ["The answer is \\boxed{1}."]} for problem in problems]
     (tmp_path / "bare.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     with pytest.raises(StageError, match=r"sample\.format"):
-        sample(params_of(teacher, tmp_path / "bare.jsonl").sample, problems, statistics=Statistics("sample"))
+        sampled(params_of(teacher, tmp_path / "bare.jsonl"), problems)
 
 
 def changed(params: Params, **sections: Any) -> Params:

@@ -26,7 +26,7 @@ PROBLEMS = [
 RIGHT, WRONG = "<think>I add.</think>The answer is \\boxed{%s}.", "<think>Hm.</think>The answer is \\boxed{77}."
 PAIRS = {"rule": "draws"}
 RANKER = {"from": "base", "pairs": PAIRS, "objective": {"kind": "asc", "width": 8}}
-VOTES = {"asc": {"kind": "asc", "ranker": "judge", "weight": "s", "stop": {"window": 2, "agreement": 0.9}}}
+VOTES = {"asc": {"kind": "asc", "ranker": "judge", "weight": "s", "stop": {"kind": "esc", "window": 2, "agreement": 0.9}}}
 
 
 def settings(base: Path, **changes: Any) -> dict[str, Any]:
@@ -97,7 +97,11 @@ def test_it_scores_the_draws_that_have_an_answer_and_writes_none_itself(params: 
         ("evaluate", {"draws": 0}, "votes need draws"),
         ("evaluate", {"votes": {"majority": {"kind": "majority"}}}, "votes.majority: this is the plain vote"),
         ("students", {"judge": {**RANKER, "pairs": {"rule": "right_over_wrong"}}}, "give `pairs: .rule: draws"),
-        ("evaluate", {"votes": {"esc": {"kind": "majority", "stop": {"window": 5}}}}, "votes.esc.stop.window: 5 is more than draws: 4"),
+        (
+            "evaluate",
+            {"votes": {"esc": {"kind": "majority", "stop": {"kind": "esc", "window": 5}}}},
+            "votes.esc.stop.window: 5 is more than draws: 4",
+        ),
         ("evaluate", {"variants": {"other": {"of": "judge"}}}, "'judge' is no student that writes; allowed: .'long'."),
         ("report", {"long": "judge"}, "'judge' is no student that writes"),
         ("handoff", {"candidates": ["judge"]}, "'judge' has objective asc, so it cannot be served"),

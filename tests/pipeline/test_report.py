@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from data.errors import RecordError
-from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Score, Split, Status, Trace, Verdict
+from data.records import Drawn, Lesson, NumberReference, Outcome, Problem, Recheck, Role, Score, Split, Status, Trace, Verdict
+from data.stopping import ENOUGH
 from data.tables import write_table
 from data.tasks.lab_tokenizer import train_tokenizer
 from pipeline.report import _body, report
@@ -131,7 +132,8 @@ def _tables() -> Tables:
         Verdict(trace_id=trace.id, verifier="v", version="1", outcome=outcome, extracted=None, detail="")
         for trace, outcome in zip(long, ("right", "wrong"), strict=True)
     ]
-    return Tables(problems, scores, long, verdicts, short, rechecks, lessons, len)
+    drawn = [Drawn(problem_id=TRAINED.id, draws=2, reason=ENOUGH, prompt_tokens=5, completion_tokens=60)]
+    return Tables(problems, scores, long, verdicts, short, rechecks, drawn, lessons, len)
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +167,10 @@ def test_votes_stand_beside_the_plain_vote_in_the_page_and_the_metrics(tables: T
     judge = {"from": "long", "pairs": {"rule": "draws"}, "objective": {"kind": "asc"}}
     values = _params().model_dump(by_alias=True)
     values["students"]["judge"] = judge
-    values["evaluate"]["votes"] = {"esc": {"kind": "majority", "stop": {"window": 2}}, "asc": {"kind": "asc", "ranker": "judge"}}
+    values["evaluate"]["votes"] = {
+        "esc": {"kind": "majority", "stop": {"kind": "esc", "window": 2}},
+        "asc": {"kind": "asc", "ranker": "judge"},
+    }
     drawn = [score for score in tables.scores if score.mode == "draw"]
     ranked = [score.model_copy(update={"ranks": {"judge": 1.0 - 2 * (score.outcome is not Outcome.RIGHT)}}) for score in drawn]
     beside = [score.model_copy(update={"split": Split.VALIDATION}) for score in ranked]
@@ -276,6 +281,7 @@ def test_the_stage_reports_to_the_terminal_and_to_mlflow(
         (paths.PROBLEMS, tables.problems),
         (paths.SCORES, tables.scores),
         (paths.LONG_TRACES, tables.long),
+        (paths.DRAWN, tables.drawn),
         (paths.LONG_VERDICTS, tables.long_verdicts),
         (paths.SHORT_TRACES, tables.short),
         (paths.SHORT_VERDICTS, tables.short_verdicts),

@@ -8,7 +8,7 @@ import pytest
 
 from data.errors import EngineError, ParamsError
 from data.records import Status
-from teachers.engine import EngineSpec, ModelRef, Request, SamplingSettings
+from teachers.engine import EngineSpec, Listed, ModelRef, Request, SamplingSettings
 from teachers.hf import HfEngine, load_model
 from teachers.proof import Written, check_weights, proof_prompts, reference_logprobs
 
@@ -42,14 +42,14 @@ def test_batches_of_unequal_prompts_give_what_each_prompt_gives_alone(model_fold
     model = ModelRef(model_folder, adapter_folder if with_adapter else None)
     with HfEngine(spec(model_folder)) as engine:
         engine.use(model)
-        found = {c.request.prompt_ids: c.token_ids for c in engine.generate(Request(p, GREEDY, 0) for p in prompts(10))}
+        found = {c.request.prompt_ids: c.token_ids for c in engine.generate(Listed(Request(p, GREEDY, 0) for p in prompts(10)))}
         stop = engine._decoder.tokenizer.eos_token_id
     assert found == {prompt: greedy_alone(model, prompt, stop) for prompt in prompts(10)}
 
 
 def test_drawn_completions_end_at_the_end_token_or_at_the_limit_and_say_which(model_folder: Path) -> None:
     with HfEngine(spec(model_folder)) as engine:
-        completions = list(engine.generate(Request(p, CHANCE, draw) for p in prompts(16) for draw in range(4)))
+        completions = list(engine.generate(Listed(Request(p, CHANCE, draw) for p in prompts(16) for draw in range(4))))
         tokenizer = engine._decoder.tokenizer
     assert len(completions) == 64
     for completion in completions:

@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from data.chat import Format
 from data.errors import ParamsError, StageError
 from data.imports import FORMAT
-from data.records import NumberReference, Problem, Split, Status
+from data.records import NumberReference, Problem, Split, Status, Trace
 from data.tasks.lab_tokenizer import train_tokenizer
 from teachers.engine import Completion, EngineSpec, ModelRef, SamplingSettings
-from teachers.sampling import Recipe, requests_of, traces_of, usable
+from teachers.sampling import Failures, Recipe, TraceOf, requests_of, usable
 
 PROBLEMS = [
     Problem.create(task="t", split=Split.TRAIN, question=f"How much is {n % 2} + {n // 2}?", reference=NumberReference(value=str(n)))
@@ -50,41 +48,34 @@ ENDED = completions(
 )
 
 
-@settings(max_examples=50, deadline=None)
-@given(st.permutations(ENDED))
-def test_the_table_is_the_same_in_any_order_of_arrival(arrived: list[Completion]) -> None:
-    tables = []
-    for order in (ENDED, arrived):
-        failed: Counter[str] = Counter()
-        ended_well = usable(order, failed, expected=len(order), max_errors=1)
-        tables.append((traces_of(ended_well, wanted(), recipe=RECIPE, settings_id="s", tokenizer="t"), failed))
-    assert tables[0] == tables[1]
-    traces = tables[0][0].traces
-    assert traces == sorted(traces, key=lambda trace: (trace.problem_id, trace.draw))
+def traces_of(ended: list[Completion], recipe: Recipe = RECIPE) -> tuple[list[Trace], Counter[str]]:
+    dropped: Counter[str] = Counter()
+    written = TraceOf(recipe, "s", "t")
+    return [trace for c in ended for trace in written.all(wanted()[c.request][0], [c], dropped)], dropped
 
 
-def test_each_draw_is_a_trace_or_a_counted_reason() -> None:
-    failed: Counter[str] = Counter()
-    gathered = traces_of(usable(ENDED, failed, expected=15, max_errors=1), wanted(), recipe=RECIPE, settings_id="s", tokenizer="t")
-    assert failed == {"error": 3, "timeout": 3}
-    assert set(gathered.dropped) == {FORMAT}
-    assert len(gathered.traces) + gathered.dropped[FORMAT] + failed.total() == len(ENDED)
-    assert all(trace.completion_tokens == 3 and trace.prompt_tokens > 3 for trace in gathered.traces)
+def test_each_draw_that_ended_well_is_a_trace_or_a_counted_reason() -> None:
+    failures = Failures(expected=15, max_errors=1)
+    traces, dropped = traces_of(list(usable(ENDED, failures)))
+    assert failures.counts == {"error": 3, "timeout": 3}
+    assert set(dropped) == {FORMAT}
+    assert len(traces) + dropped[FORMAT] + failures.counts.total() == len(ENDED)
+    assert all(trace.completion_tokens == 3 and trace.prompt_tokens > 3 for trace in traces)
 
 
 def test_a_truncated_draw_is_kept_for_the_verifier_and_a_finished_one_without_the_format_is_not() -> None:
     cut, finished = completions(["<think>open"], [Status.TRUNCATED])[:1], completions(["<think>open"], [Status.OK])[1:2]
-    gathered = traces_of([*cut, *finished], wanted(), recipe=RECIPE, settings_id="s", tokenizer="t")
-    assert [(trace.status, trace.text) for trace in gathered.traces] == [(Status.TRUNCATED, "<think>open")]
-    assert gathered.dropped == {FORMAT: 1}
+    traces, dropped = traces_of([*cut, *finished])
+    assert [(trace.status, trace.text) for trace in traces] == [(Status.TRUNCATED, "<think>open")]
+    assert dropped == {FORMAT: 1}
 
 
 def test_sections_are_mapped_to_the_think_format() -> None:
     recipe = Recipe(RECIPE.sampling, 3, None, Format.SECTIONS)
     told = completions(["Working:\n1 + 1 = 2\n\nShort solution:\nThe answer is \\boxed{2}.", "<think>a</think>b"], [Status.OK])[:2]
-    gathered = traces_of(told, wanted(), recipe=recipe, settings_id="s", tokenizer="t")
-    assert [trace.text for trace in gathered.traces] == ["<think>1 + 1 = 2</think>The answer is \\boxed{2}."]
-    assert gathered.dropped == {FORMAT: 1}
+    traces, dropped = traces_of(told, recipe)
+    assert [trace.text for trace in traces] == ["<think>1 + 1 = 2</think>The answer is \\boxed{2}."]
+    assert dropped == {FORMAT: 1}
 
 
 def test_problems_with_equal_prompts_share_their_draws() -> None:
@@ -103,18 +94,18 @@ def test_too_many_failures_end_the_stage_and_the_first_ten_are_shown() -> None:
             yield completion
 
     with pytest.raises(StageError, match=r"10 of 15 completions .* at most 1\.0%") as error:
-        list(usable(arriving(), Counter(), expected=15, max_errors=0.01))
+        list(usable(arriving(), Failures(expected=15, max_errors=0.01)))
     assert str(error.value).count("boom") == 10
     assert len(seen) == 10
 
 
 def test_a_share_of_failures_within_the_bound_is_counted_only() -> None:
-    failed: Counter[str] = Counter()
+    failures = Failures(expected=15, max_errors=1 / 15)
     mostly_well = [*completions(["x"], [Status.OK])[1:], *completions(["x"], [Status.ERROR])[:1]]
-    assert len(list(usable(mostly_well, failed, expected=15, max_errors=1 / 15))) == 14
-    assert failed == {"error": 1}
+    assert len(list(usable(mostly_well, failures))) == 14
+    assert failures.counts == {"error": 1}
     with pytest.raises(StageError):
-        list(usable(mostly_well, failed, expected=15, max_errors=1 / 16))
+        list(usable(mostly_well, Failures(expected=15, max_errors=1 / 16)))
 
 
 def test_a_prompt_that_leaves_no_room_is_named() -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from data.errors import RecordError
 from data.records import Status
-from teachers.engine import EngineSpec, ModelRef, Request, SamplingSettings
+from teachers.engine import EngineSpec, Listed, ModelRef, Request, SamplingSettings
 from teachers.scripted import ScriptedEngine
 
 SETTINGS = SamplingSettings(1.0, 1.0, 100)
@@ -25,7 +25,7 @@ def engine(tmp_path: Path, **arguments: object) -> ScriptedEngine:
 
 def ask(engine: ScriptedEngine, prompt: str, *, draws: int = 1, settings: SamplingSettings = SETTINGS) -> list[str]:
     requests = [Request(tuple(prompt.encode()), settings, draw) for draw in range(draws)]
-    return [c.text for c in sorted(engine.generate(requests), key=lambda c: c.request.draw)]
+    return [c.text for c in sorted(engine.generate(Listed(requests)), key=lambda c: c.request.draw)]
 
 
 def test_draws_walk_through_the_texts_of_the_longest_question_in_the_prompt(tmp_path: Path) -> None:
@@ -45,18 +45,18 @@ def test_shares_of_wrong_and_truncated_texts_are_met(tmp_path: Path) -> None:
 
 
 def test_texts_end_at_max_tokens_and_say_so(tmp_path: Path) -> None:
-    (completion,) = engine(tmp_path).generate([Request(tuple(b"one?"), SamplingSettings(0.0, 1.0, 4), 0)])
+    (completion,) = engine(tmp_path).generate(Listed([Request(tuple(b"one?"), SamplingSettings(0.0, 1.0, 4), 0)]))
     assert (completion.status, completion.finish_reason, completion.text) == (Status.TRUNCATED, "length", "<thi")
 
 
 def test_short_texts_arrive_first_within_a_batch(tmp_path: Path) -> None:
     free = ScriptedEngine(EngineSpec("scripted", ModelRef(tmp_path), batch=50))
-    lengths = [len(c.token_ids) for c in free.generate(Request((1,), SamplingSettings(1.0, 1.0, 500), i) for i in range(50))]
+    lengths = [len(c.token_ids) for c in free.generate(Listed(Request((1,), SamplingSettings(1.0, 1.0, 500), i) for i in range(50)))]
     assert lengths == sorted(lengths) and len(set(lengths)) > 20
 
 
 def test_unknown_questions_are_errors_and_bad_scripts_name_the_line(tmp_path: Path) -> None:
-    (completion,) = engine(tmp_path).generate([Request(tuple(b"two?"), SETTINGS, 0)])
+    (completion,) = engine(tmp_path).generate(Listed([Request(tuple(b"two?"), SETTINGS, 0)]))
     assert completion.status is Status.ERROR and "script.jsonl" in completion.detail
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"question": "x", "right": []}\n')

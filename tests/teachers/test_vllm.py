@@ -8,7 +8,7 @@ import pytest
 
 from data.errors import EngineError
 from data.records import Status
-from teachers.engine import Completion, EngineSpec, ModelRef, Request, SamplingSettings
+from teachers.engine import Completion, EngineSpec, Listed, ModelRef, Request, SamplingSettings
 from teachers.generate import Generator
 from teachers.hf import HfEngine
 from teachers.vllm import VllmEngine
@@ -41,7 +41,7 @@ def by_request(completions: Iterator[Completion]) -> dict[Request, Completion]:
 def greedy_of_transformers(model: ModelRef) -> dict[Request, Completion]:
     with HfEngine(spec(model.folder, "hf")) as reference:
         reference.use(model)
-        return by_request(reference.generate(requests(20, GREEDY)))
+        return by_request(reference.generate(Listed(requests(20, GREEDY))))
 
 
 def test_greedy_tokens_are_those_of_transformers_before_and_after_swaps(
@@ -50,7 +50,7 @@ def test_greedy_tokens_are_those_of_transformers_before_and_after_swaps(
     process = engine._engine
     for folder in (model_folder, other_model_folder, model_folder):
         engine.use(ModelRef(folder))
-        assert by_request(engine.generate(requests(20, GREEDY))) == greedy_of_transformers(ModelRef(folder))
+        assert by_request(engine.generate(Listed(requests(20, GREEDY)))) == greedy_of_transformers(ModelRef(folder))
     assert engine._engine is process, "untied weights are swapped in place"
 
 
@@ -62,14 +62,14 @@ def test_a_stale_part_of_the_weights_is_found_and_the_engine_not_used_again(
         patched.setattr(engine, "_swap", lambda folder: None)
         engine.use(ModelRef(other_model_folder))
     engine.use(ModelRef(other_model_folder))
-    assert by_request(engine.generate(requests(20, GREEDY))) == greedy_of_transformers(ModelRef(other_model_folder))
+    assert by_request(engine.generate(Listed(requests(20, GREEDY)))) == greedy_of_transformers(ModelRef(other_model_folder))
 
 
 def test_draws_are_the_same_in_any_order_and_end_as_they_say(engine: VllmEngine, model_folder: Path) -> None:
     engine.use(ModelRef(model_folder))
     wanted = requests(60, CHANCE)
-    first = by_request(engine.generate(wanted))
-    again = by_request(engine.generate(reversed(wanted)))
+    first = by_request(engine.generate(Listed(wanted)))
+    again = by_request(engine.generate(Listed(reversed(wanted))))
     assert sum(first[request].token_ids == again[request].token_ids for request in wanted) >= 57, "rounding may move a draw or two"
     for completion in first.values():
         ended = completion.token_ids[-1] in engine._decoder.stop_ids
@@ -80,21 +80,21 @@ def test_draws_are_the_same_in_any_order_and_end_as_they_say(engine: VllmEngine,
 
 
 def test_leaving_early_frees_the_engine_for_the_next_requests(engine: VllmEngine) -> None:
-    running = engine.generate(requests(40, CHANCE))
+    running = engine.generate(Listed(requests(40, CHANCE)))
     next(running)
     running.close()
-    assert len(by_request(engine.generate(requests(20, GREEDY)))) == 20
+    assert len(by_request(engine.generate(Listed(requests(20, GREEDY))))) == 20
 
 
 def test_requests_that_vllm_refuses_are_completions(engine: VllmEngine) -> None:
-    (refused,) = engine.generate([Request((1,) * 300, GREEDY, 0)])
+    (refused,) = engine.generate(Listed([Request((1,) * 300, GREEDY, 0)]))
     assert refused.status is Status.ERROR and "256" in refused.detail
 
 
 def test_an_adapter_is_served_on_its_base_and_leaves_again(engine: VllmEngine, model_folder: Path, adapter_folder: Path) -> None:
     for model in (ModelRef(model_folder, adapter_folder), ModelRef(model_folder)):
         engine.use(model)
-        assert by_request(engine.generate(requests(20, GREEDY))) == greedy_of_transformers(model)
+        assert by_request(engine.generate(Listed(requests(20, GREEDY)))) == greedy_of_transformers(model)
 
 
 def test_a_killed_engine_process_is_started_again_and_nothing_is_made_twice(model_folder: Path, tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_tied_weights_are_never_swapped_in_place(tied_model_folders: tuple[Path,
         process = engine._engine
         engine.use(ModelRef(second))
         assert engine._engine is not process
-        assert by_request(engine.generate(requests(20, GREEDY))) == greedy_of_transformers(ModelRef(second))
+        assert by_request(engine.generate(Listed(requests(20, GREEDY)))) == greedy_of_transformers(ModelRef(second))
 
 
 def test_a_folder_that_vllm_cannot_load_is_an_engine_error(model_folder: Path) -> None:

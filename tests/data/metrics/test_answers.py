@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.metrics.answers import Vote, aes, majority, majority_at_k, pass_at_k
+from data.metrics.answers import aes, majority, majority_at_k, pass_at_k
+from data.stopping import Vote
 
 VOTES = st.lists(st.sampled_from([Vote("4", True), Vote("5", False), Vote("6", False), Vote(None, False)]), min_size=1, max_size=9)
 

@@ -13,7 +13,8 @@ from data.metrics.cells import vote_of
 from data.metrics.compare import Rules
 from data.metrics.votes import ORDERS, envelope, orders, votes
 from data.records import Outcome, Score, Split, Status
-from data.voting import Asc, Esc, Majority
+from data.stop_settings import Esc
+from data.voting import Asc, Majority
 
 RULES = Rules(resamples=200)
 ESC = Majority(kind="majority", stop=Esc(window=2))

@@ -23,6 +23,7 @@ from teachers.adapters import LOADERS
 from teachers.engine import EngineSpec, ModelRef
 from teachers.evaluation import Answer, Quiz, Subject, answers, model_at, questions, scores
 from teachers.generate import Generator
+from teachers.identity import WITHOUT_WEIGHTS
 
 HF_BATCH = 64
 """Questions at a time where transformers answers: it holds every text at its full length, and vLLM does not."""
@@ -89,7 +90,7 @@ def _answered(
 def _by_engine(subjects: Iterable[Subject], spec: EngineSpec) -> list[tuple[EngineSpec, list[Subject]]]:
     """The subjects that the engine of `spec` takes, and those that only transformers does."""
     known = list(subjects)
-    special = [subject for subject in known if spec.kind != "scripted" and not is_plain(subject.model.adapter)]
+    special = [subject for subject in known if spec.kind not in WITHOUT_WEIGHTS and not is_plain(subject.model.adapter)]
     plain = [subject for subject in known if subject not in special]
     slow = replace(spec, kind="hf", arguments={}, batch=min(spec.batch, HF_BATCH))
     return [(own, group) for own, group in ((spec, plain), (slow, special)) if group]

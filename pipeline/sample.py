@@ -19,7 +19,6 @@ from pipeline.support.engines import engine_spec, instruction_of, sampling_setti
 from pipeline.support.params import Params, Sample, load
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.drawing import Drawing, drawn_by
-from teachers.engine import Request
 from teachers.generate import Generator
 from teachers.sampling import Failures, Recipe, TraceOf, asked_of
 
@@ -61,7 +60,7 @@ def _drawn(params: Params, problems: Sequence[Problem], statistics: Statistics, 
         statistics.dropped += failures.counts
         written = TraceOf(recipe, recipe.settings_id(spec), tokenizer_hash(tokenizer))
         for row, asked in zip(drawn, prompts(by_id[row.problem_id] for row in drawn), strict=True):
-            completions = generator.stored(Request(asked.prompt, recipe.sampling, draw) for draw in range(row.draws))
+            completions = generator.stored(asked.request(recipe.sampling, draw) for draw in range(row.draws))
             yield from written.all(asked.problem, completions, statistics.dropped)
 
 

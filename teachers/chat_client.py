@@ -11,13 +11,7 @@ from typing import Any, NamedTuple
 
 from data.chat import messages
 from data.errors import EngineError
-
-
-class Question(NamedTuple):
-    """A question and the system message that it is asked with."""
-
-    text: str
-    instruction: str | None = None
+from teachers.engine import Question
 
 
 class Reply(NamedTuple):

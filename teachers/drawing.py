@@ -116,7 +116,7 @@ class Drawing:
             )
             return
         for draw in range(problem.begun, known + decision.more):
-            request = Request(problem.asked.prompt, self._recipe.sampling, draw)
+            request = problem.asked.request(self._recipe.sampling, draw)
             if request not in self._owners:
                 self._next.append(request)
             self._owners[request].append(problem)

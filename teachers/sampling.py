@@ -11,7 +11,7 @@ from data.chat import Format, prompt_ids, to_think
 from data.errors import ParamsError, StageError
 from data.imports import FORMAT
 from data.records import TEACHER, Problem, Status, Trace, content_id
-from teachers.engine import Completion, EngineSpec, Request, SamplingSettings
+from teachers.engine import Completion, EngineSpec, Question, Request, SamplingSettings
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -40,6 +40,11 @@ class Asked(NamedTuple):
 
     problem: Problem
     prompt: tuple[int, ...]
+    instruction: str | None = None
+
+    def request(self, sampling: SamplingSettings, draw: int) -> Request:
+        """One draw of it."""
+        return Request(self.prompt, sampling, draw, Question(self.problem.question, self.instruction))
 
 
 def asked_of(problems: Iterable[Problem], tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, max_model_length: int) -> Iterator[Asked]:
@@ -53,7 +58,7 @@ def asked_of(problems: Iterable[Problem], tokenizer: PreTrainedTokenizerBase, re
                 f"sampling.max_tokens {recipe.sampling.max_tokens} leaves {room}; raise the first, lower the second, or drop the problem "
                 f"({problem.question[:80]!r})"
             )
-        yield Asked(problem, prompt)
+        yield Asked(problem, prompt, recipe.instruction)
 
 
 def requests_of(problems: Iterable[Problem], tokenizer: PreTrainedTokenizerBase, recipe: Recipe, *, max_model_length: int) -> Wanted:
@@ -61,7 +66,7 @@ def requests_of(problems: Iterable[Problem], tokenizer: PreTrainedTokenizerBase,
     wanted: dict[Request, list[Problem]] = defaultdict(list)
     for asked in asked_of(problems, tokenizer, recipe, max_model_length=max_model_length):
         for draw in range(recipe.draws):
-            wanted[Request(asked.prompt, recipe.sampling, draw)].append(asked.problem)
+            wanted[asked.request(recipe.sampling, draw)].append(asked.problem)
     return wanted
 
 

@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from data.chat import CLOSE, OPEN, Parts, split
 from data.errors import StageError
-from teachers.chat_client import Question, Reply
+from teachers.chat_client import Reply
+from teachers.engine import Question
 
 Extract = Callable[[Sequence[str]], list[str | None]]
 """The answers that a verifier reads out of whole texts (thinking and answer), in their order."""

@@ -12,9 +12,9 @@ from data.records import Problem, Score, Split, Status
 from data.verifiers.judge import TextCase, judge_texts
 from pipeline.support.params import Handoff, Verify
 from pipeline.support.paths import workspace
-from teachers.chat_client import Endpoint, Question, Reply, ask_all
+from teachers.chat_client import Endpoint, Reply, ask_all
 from teachers.decoding import Decoder
-from teachers.engine import EngineSpec, ModelRef
+from teachers.engine import EngineSpec, ModelRef, Question
 from teachers.identity import resolve_dtype
 from teachers.proof import Written, reference_logprobs
 from teachers.serve_check import Bounds, Expected, ServeReport, Tools, check_serving

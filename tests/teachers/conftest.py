@@ -2,11 +2,63 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from data.tasks.lab_tokenizer import train_tokenizer
+
+Page = Callable[[str, dict[str, Any]], tuple[int, str]]
+"""Path and body of a request → status and text; it may wait, or raise ConnectionError to break off in the middle."""
+Web = Callable[[Page], str]
+
+
+@pytest.fixture
+def web() -> Iterator[Web]:
+    """Starts servers on loopback that answer by a function; gives their addresses."""
+    started: list[ThreadingHTTPServer] = []
+
+    def start(page: Page) -> str:
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                self._answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+
+            def do_GET(self) -> None:
+                self._answer({})
+
+            def _answer(self, body: dict[str, Any]) -> None:
+                try:
+                    status, text = page(self.path, {**body, "headers": dict(self.headers)})
+                except ConnectionError:
+                    self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n{")
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text.encode())))
+                if status == 429:
+                    self.send_header("Retry-After", "0.01")
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        server.daemon_threads = True
+        server.block_on_close = False
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        started.append(server)
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
 
 
 def write_model(folder: Path, *, seed: int, tied: bool = False) -> Path:

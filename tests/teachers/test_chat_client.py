@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,31 +13,14 @@ Answer = Callable[[dict[str, Any]], tuple[int, str]]
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Answer], Endpoint]]:
+def serve(web: Callable[..., str]) -> Callable[[Answer], Endpoint]:
     """Starts a server on loopback that answers chat requests by a function of the body."""
-    started: list[ThreadingHTTPServer] = []
 
     def start(answer: Answer) -> Endpoint:
-        class Chat(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                status, text = answer(body) if self.path == "/v1/chat/completions" else (404, "no such page")
-                self.send_response(status)
-                self.end_headers()
-                self.wfile.write(text.encode())
+        address = web(lambda path, body: answer(body) if path == "/v1/chat/completions" else (404, "no such page"))
+        return Endpoint(address, "student", timeout_seconds=10)
 
-            def log_message(self, *args: object) -> None:
-                pass
-
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Chat)
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        started.append(server)
-        return Endpoint(f"http://127.0.0.1:{server.server_address[1]}", "student", timeout_seconds=10)
-
-    yield start
-    for server in started:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 def completion(message: dict[str, Any], *, tokens: int = 2) -> str:

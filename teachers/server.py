@@ -1,0 +1,313 @@
+"""The engine `server`: OpenAI-compatible endpoints, such as any `vllm serve`, on this machine or on others.
+
+Two ways to ask, by the argument `api`:
+
+    completions   the prompt goes as tokens, so that it is what training renders to the token, whatever template the server has; the text
+                  is decoded here from the tokens that vLLM returns. Nothing is lost to a reasoning parser.
+    chat          the question goes as messages and the server renders it: for servers that take no tokens. The thinking comes apart from
+                  the answer (`reasoning`, or `reasoning_content` as older servers call it) and is put back between think tags.
+
+A request that meets 429, 5xx, a broken connection or an answer that is none is tried again after a pause that grows, at whichever endpoint
+lives (teachers/endpoints.py). A key is read from an environment variable and never written anywhere.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from random import Random
+from typing import Any, Literal, Self
+
+import httpx
+from pydantic import Field, ValidationError
+
+from data.chat import CLOSE, OPEN, messages, prompt_ids, text_ids
+from data.errors import EngineError, ParamsError
+from data.records import Section, Status
+from teachers.chat_client import reasoning_of
+from teachers.decoding import FINISHED, Decoder
+from teachers.endpoints import Endpoints
+from teachers.engine import Completion, EngineSpec, ModelRef, Question, Request, Requests, SamplingSettings
+
+LONGEST_PAUSE = 60.0
+FIRST_ANSWERS = 5
+"""So many finished answers of a chat without any thinking are no accident."""
+PROBE = Question("How many is 2 and 3?")
+PROBE_TOKENS = 8
+SHOWN = 300
+"""Characters of an answer that an error shows."""
+
+
+class ServerArguments(Section):
+    """`arguments` of the engine in params.yaml."""
+
+    endpoints: list[str] = Field(min_length=1)
+    """Addresses without `/v1`."""
+    model: str
+    """The name under which all of them serve the same model. It stands for the weights in the completion store: other weights under an
+    old name would be taken for the old ones."""
+    api: Literal["completions", "chat"] = "completions"
+    in_flight: int = Field(64, ge=1)
+    """Requests at a time for each endpoint; all together no more than the engine's `batch`."""
+    timeout_seconds: float = Field(600.0, gt=0)
+    """For one answer."""
+    tries: int = Field(6, ge=1)
+    """Of one request; then it is an error or a timeout."""
+    backoff_seconds: float = Field(0.5, gt=0)
+    """First pause; it doubles with every try, with jitter, and is never shorter than what the server asks for."""
+    patience_seconds: float = Field(300.0, gt=0)
+    """How long all endpoints may be dead."""
+    key_variable: str = "SHORTCOT_API_KEY"
+    """Environment variable with the key, where the servers ask for one."""
+
+
+class _TryAgainError(Exception):
+    """A passing failure. `is_dead` says that it is the endpoint's, not the request's."""
+
+    def __init__(self, why: str, *, status: Status = Status.ERROR, pause: float = 0.0, is_dead: bool = True) -> None:
+        super().__init__(why)
+        self.status, self.pause, self.is_dead = status, pause, is_dead
+
+
+class _RefusedError(Exception):
+    """The server does not take this request, now or later."""
+
+
+class ServerEngine:
+    """See the module's docstring. The model's folder holds the tokenizer; weights need not lie there."""
+
+    def __init__(self, spec: EngineSpec) -> None:
+        try:
+            self._arguments = ServerArguments.model_validate(dict(spec.arguments))
+        except ValidationError as error:
+            raise ParamsError(f"arguments of the engine server: {error}") from None
+        self._model, self._batch = spec.model, spec.batch
+        self._decoder = Decoder(spec.model.folder)
+        self._jitter, self._without_thinking = Random(), 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="server engine", daemon=True)
+        self._thread.start()
+        try:
+            self._client, self._endpoints = self._run(self._open())
+            self._run(self._probe())
+        except BaseException:
+            self._close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._close()
+
+    def use(self, model: ModelRef) -> None:
+        """Refuse: what a server has loaded is its own affair."""
+        if model != self._model:
+            raise EngineError(
+                f"a server keeps its model {self._arguments.model!r} and cannot take {model.folder}; use engine vllm for that"
+            )
+
+    def generate(self, requests: Requests) -> Iterator[Completion]:
+        """Yield completions as they end."""
+        ended: queue.SimpleQueue[Future[Completion]] = queue.SimpleQueue()
+        flying: set[Future[Completion]] = set()
+        try:
+            while True:
+                while len(flying) < self._batch and (request := requests.take()) is not None:
+                    future = asyncio.run_coroutine_threadsafe(self._complete(request), self._loop)
+                    flying.add(future)
+                    future.add_done_callback(ended.put)
+                if not flying:
+                    return
+                done = ended.get()
+                flying.discard(done)
+                yield done.result()
+        finally:
+            for future in flying:
+                future.cancel()
+
+    async def _open(self) -> tuple[httpx.AsyncClient, Endpoints]:
+        own = self._arguments
+        key = os.environ.get(own.key_variable)
+        client = httpx.AsyncClient(
+            timeout=httpx.Timeout(own.timeout_seconds),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=own.in_flight * len(own.endpoints)),
+            verify=any(address.startswith("https") for address in own.endpoints),  # else certificates are read for nothing
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+        )
+        rests = {"first_rest": own.backoff_seconds, "patience": own.patience_seconds}
+        return client, Endpoints(own.endpoints, in_flight=own.in_flight, **rests)
+
+    async def _complete(self, request: Request) -> Completion:
+        """The completion of a request, over failures of endpoints. Raises EngineError where all of them stay dead."""
+        failure = _TryAgainError("")
+        for number in range(self._arguments.tries):
+            endpoint = await self._endpoints.lease()
+            dead: str | None = None
+            try:
+                return self._completion(request, await self._post(endpoint.address, self._body(request)))
+            except _RefusedError as error:
+                return Completion(request, Status.ERROR, "refused", "", (), str(error))
+            except _TryAgainError as error:
+                failure, dead = error, str(error) if error.is_dead else None
+            finally:
+                self._endpoints.give_back(endpoint, failure=dead)
+            grown = min(self._arguments.backoff_seconds * 2**number, LONGEST_PAUSE)
+            await asyncio.sleep(max(grown * self._jitter.uniform(0.5, 1.5), failure.pause))
+        return Completion(request, failure.status, failure.status.value, "", (), f"{self._arguments.tries} tries: {failure}")
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        settings = request.sampling
+        body = {
+            "model": self._arguments.model,
+            "temperature": settings.temperature,
+            "top_p": settings.top_p,
+            "max_tokens": settings.max_tokens,
+            "seed": request.seed if settings.temperature > 0 else None,
+            "return_token_ids": True,  # vLLM's extension; others do not know it, and their texts are encoded again here
+        }
+        if self._arguments.api == "completions":
+            stops = sorted(self._decoder.stop_ids)
+            return {**body, "prompt": list(request.prompt_ids), "stop_token_ids": stops, "skip_special_tokens": False}
+        if request.question is None:
+            raise _RefusedError("a chat cannot go on from a given thinking; set engine.arguments.api: completions, or another reader")
+        return {**body, "messages": messages(*request.question)}
+
+    async def _post(self, address: str, body: dict[str, Any]) -> dict[str, Any]:
+        path = "chat/completions" if "messages" in body else "completions"
+        found = await self._ask("POST", f"{address}/v1/{path}", body)
+        if not isinstance(found, dict) or not found.get("choices"):
+            raise _TryAgainError(f"{address}: an answer without a choice: {json.dumps(found)[:SHOWN]}")
+        choice: dict[str, Any] = found["choices"][0]
+        return choice
+
+    async def _ask(self, method: str, url: str, body: dict[str, Any] | None = None) -> Any:
+        """One exchange. Raises _TryAgainError and _RefusedError."""
+        try:
+            async with asyncio.timeout(self._arguments.timeout_seconds):
+                reply = await self._client.request(method, url, json=body)
+        except (TimeoutError, httpx.TimeoutException):
+            raise _TryAgainError(f"{url}: no answer within {self._arguments.timeout_seconds:g} s", status=Status.TIMEOUT) from None
+        except httpx.HTTPError as error:
+            raise _TryAgainError(f"{url}: {type(error).__name__}: {error}") from None
+        if reply.status_code == httpx.codes.TOO_MANY_REQUESTS:
+            raise _TryAgainError(f"{url}: status 429", pause=_seconds(reply.headers.get("Retry-After")), is_dead=False)
+        if reply.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
+            raise _TryAgainError(f"{url}: status {reply.status_code}: {reply.text[:SHOWN]}")
+        if reply.status_code != httpx.codes.OK:
+            raise _RefusedError(f"{url}: status {reply.status_code}: {reply.text[:SHOWN]}")
+        try:
+            return reply.json()
+        except ValueError:
+            raise _TryAgainError(f"{url}: the answer is no JSON: {reply.text[:SHOWN]!r}") from None
+
+    def _completion(self, request: Request, choice: dict[str, Any]) -> Completion:
+        """What a choice says. Raises _TryAgainError for one that cannot be understood, and ParamsError for a chat that never thinks."""
+        reason = str(choice.get("finish_reason"))
+        given = choice.get("token_ids")
+        try:
+            text = self._text_of_chat(choice["message"]) if "message" in choice else str(choice["text"])
+            token_ids = tuple(map(int, given)) if given else None
+        except (KeyError, TypeError, ValueError) as error:
+            raise _TryAgainError(f"a choice that cannot be read ({error}): {json.dumps(choice)[:SHOWN]}") from None
+        if token_ids is None:
+            ends = (min(self._decoder.stop_ids),) if reason == "stop" else ()
+            token_ids = (*text_ids(self._decoder.tokenizer, text), *ends)
+        elif self._arguments.api == "completions":
+            text = self._decoder.text(token_ids)
+        status = FINISHED.get(reason, Status.ERROR)
+        if self._arguments.api == "chat" and status is Status.OK:
+            self._check_thinking(text)
+        return Completion(request, status, reason, text, token_ids, "" if status.final else f"the server ended with {reason!r}")
+
+    def _text_of_chat(self, message: dict[str, Any]) -> str:
+        """Thinking and answer in the think format, open where the answer did not begin."""
+        thinking, answer = reasoning_of(message), message.get("content")
+        if thinking is None:
+            return str(answer or "")
+        return f"{OPEN}{thinking}" if answer is None else f"{OPEN}{thinking}{CLOSE}{answer}"
+
+    def _check_thinking(self, text: str) -> None:
+        """Refuse a server whose first answers hold no thinking: the reasoning was cut off on the way, or the model has none."""
+        if self._without_thinking < 0:
+            return
+        self._without_thinking = -1 if CLOSE in text else self._without_thinking + 1
+        if self._without_thinking >= FIRST_ANSWERS:
+            raise ParamsError(
+                f"the first {FIRST_ANSWERS} answers of {self._arguments.model!r} hold no thinking, neither as `reasoning` nor between "
+                f"think tags; start the server with its reasoning parser, or set engine.arguments.api: completions. One: {text[:SHOWN]!r}"
+            )
+
+    async def _probe(self) -> None:
+        """One request before all others: is the model there, is its template ours, does it keep to its budget and stop where it should?"""
+        prompt = tuple(prompt_ids(self._decoder.tokenizer, *PROBE))
+        asked = Request(prompt, SamplingSettings(0.0, 1.0, PROBE_TOKENS), 0, PROBE)
+        for endpoint in self._endpoints.all:
+            try:
+                await self._check_model(endpoint.address)
+                await self._check_template(endpoint.address, prompt)
+                self._check_budget(endpoint.address, await self._post(endpoint.address, self._body(asked)))
+            except _RefusedError as error:
+                raise ParamsError(f"the server refuses a probe: {error}") from None
+            except _TryAgainError as error:
+                self._endpoints.count_out(endpoint, str(error))
+        if all(endpoint.is_dead for endpoint in self._endpoints.all):
+            raise EngineError(f"no endpoint answers: {'; '.join(endpoint.why for endpoint in self._endpoints.all)}. Are the servers up?")
+
+    async def _check_model(self, address: str) -> None:
+        found = await self._ask("GET", f"{address}/v1/models")
+        names = [str(model.get("id")) for model in found.get("data", ())] if isinstance(found, dict) else []
+        if self._arguments.model not in names:
+            raise ParamsError(f"{address} serves {names}, not {self._arguments.model!r}; set engine.arguments.model")
+
+    async def _check_template(self, address: str, prompt: tuple[int, ...]) -> None:
+        """The server's own prompt must be ours. Servers without vLLM's /tokenize cannot be asked."""
+        try:
+            found = await self._ask("POST", f"{address}/tokenize", {"model": self._arguments.model, "messages": messages(*PROBE)})
+        except _RefusedError:
+            return
+        rendered = tuple(found.get("tokens", ())) if isinstance(found, dict) else ()
+        if rendered and rendered != prompt:
+            texts = [self._decoder.tokenizer.decode(list(ids)) for ids in (rendered, prompt)]
+            raise ParamsError(
+                f"{address}: the server renders {texts[0]!r} where {self._model.folder} renders {texts[1]!r}; serve the model with the "
+                "tokenizer and template of that folder"
+            )
+
+    def _check_budget(self, address: str, choice: dict[str, Any]) -> None:
+        written, reason = choice.get("token_ids") or (), choice.get("finish_reason")
+        if len(written) > PROBE_TOKENS or reason not in FINISHED:
+            raise EngineError(
+                f"{address}: of at most {PROBE_TOKENS} tokens the server wrote {len(written)} and ended with {reason!r}; "
+                f"allowed: {list(FINISHED)}"
+            )
+        if reason == "stop" and written and written[-1] not in self._decoder.stop_ids:
+            raise EngineError(
+                f"{address}: the server stopped after token {written[-1]}, at which {self._model.folder} does not stop "
+                f"({sorted(self._decoder.stop_ids)}); serve the model with the generation_config.json of that folder"
+            )
+
+    def _run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result()
+
+    def _close(self) -> None:
+        if self._loop.is_closed():
+            return
+        if hasattr(self, "_client"):
+            self._run(self._client.aclose())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+def _seconds(retry_after: str | None) -> float:
+    """What a server asks to wait, where it says seconds."""
+    try:
+        return min(max(float(retry_after or 0), 0.0), LONGEST_PAUSE)
+    except ValueError:
+        return 0.0

@@ -38,7 +38,7 @@ def start_vllm(spec: EngineSpec, folder: Path, *, lora_rank: int) -> Any:
         from vllm import EngineArgs, LLMEngine
 
         try:
-            arguments = EngineArgs(**_arguments(spec, folder, lora_rank))
+            arguments = EngineArgs(**engine_arguments(spec, folder, lora_rank))
         except TypeError as error:
             raise ParamsError(f"engine.arguments: vLLM does not know one of {sorted(spec.arguments)}: {error}") from None
         try:
@@ -77,7 +77,8 @@ def _environment() -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def _arguments(spec: EngineSpec, folder: Path, lora_rank: int) -> dict[str, Any]:
+def engine_arguments(spec: EngineSpec, folder: Path, lora_rank: int = 0) -> dict[str, Any]:
+    """VLLM's arguments for a model on this machine, those of the spec over the defaults."""
     from vllm.platforms import current_platform
 
     arguments: dict[str, Any] = {

@@ -12,9 +12,11 @@ import pytest
 import yaml
 
 from data.chat import split, text_ids
+from data.difficulty import difficulties
 from data.errors import EngineError, ParamsError, RecordError, StageError
-from data.records import Lesson, NumberReference, Outcome, Problem, Recheck, Role, Split, Status, Trace, Verdict
+from data.records import Drawn, Lesson, NumberReference, Outcome, Problem, Recheck, Role, Split, Status, Trace, Verdict
 from data.statement import final_statement
+from data.stopping import ENOUGH, MOST
 from data.tables import write_table
 from data.tasks import lab
 from data.tasks.lab_text import Habits, draw
@@ -26,6 +28,7 @@ from pipeline.reverify import reverify
 from pipeline.sample import sample
 from pipeline.shorten import shorten
 from pipeline.support import paths
+from pipeline.support.draws import first_draws
 from pipeline.support.engines import instruction_of, tokenizer_of
 from pipeline.support.params import ModelSource, Params
 from pipeline.support.stage import Statistics
@@ -94,7 +97,7 @@ def _own_workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def params_of(teacher: Path, script: Path, **arguments: object) -> Params:
     values: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
     settings = {"script": str(script), "right_share": 0.7, **arguments}
-    values["sample"] |= {"teacher": {"path": str(teacher)}, "max_errors": 0.5, "draws": DRAWS}
+    values["sample"] |= {"teacher": {"path": str(teacher)}, "max_errors": 0.5, "draws": DRAWS, "stop": None}
     values["sample"] |= {"engine": {"kind": "scripted", "arguments": settings}}
     values |= {"shorten": COMPRESSORS, "students": {name: {"from": "base", "lessons": lessons} for name, lessons in MIXES.items()}}
     return Params.model_validate(values)
@@ -176,6 +179,29 @@ def test_what_goes_in_comes_out_or_is_counted(teacher: Path, script: Path, probl
     long = sampled(params_of(teacher, script, error_share=0.2, timeout_share=0.1), problems, statistics)
     assert statistics.dropped["error"] > 0
     assert statistics.rows_in == len(long) + statistics.dropped.total() == TRAINING * DRAWS
+
+
+def test_draws_stop_by_the_rule_and_what_every_problem_got_is_recorded(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    values = params_of(teacher, script, right_share=0.5).model_dump(by_alias=True)
+    values["sample"] |= {"draws": 6, "stop": {"kind": "enough", "right": 1, "wrong": 1}}
+    stopped, everything = Params.model_validate(values), Params.model_validate({**values, "sample": {**values["sample"], "stop": None}})
+    drawn: list[Drawn] = []
+    traces = list(sample(stopped, problems, statistics=Statistics("sample"), drawn=drawn))
+    whole = sampled(everything, problems)
+    got = {row.problem_id: row.draws for row in drawn}
+    assert traces == [trace for trace in whole if trace.draw < got[trace.problem_id]] and len(traces) < len(whole)
+    assert sum(row.completion_tokens for row in drawn) == sum(trace.completion_tokens for trace in traces)
+    assert {row.reason for row in drawn} <= {ENOUGH, MOST} and len(drawn) == TRAINING
+    assert first_draws(stopped.sample) == 2 and first_draws(everything.sample) is None
+    references = {problem.id: problem.reference for problem in problems}
+    said = {
+        v.trace_id: v.outcome
+        for v in judge_texts(
+            [TextCase(trace.id, references[trace.problem_id], trace.text, trace.status) for trace in whole], workers=1, timeout_seconds=5
+        )
+    }
+    two = difficulties([trace for trace in whole if trace.draw < 2], said, first=None)
+    assert difficulties(traces, said, first=2) == difficulties(whole, said, first=2) == two
 
 
 def test_too_many_errors_fail_the_stage(teacher: Path, script: Path, problems: list[Problem]) -> None:

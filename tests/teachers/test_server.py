@@ -16,7 +16,9 @@ from data.records import Status
 from data.tasks.lab_tokenizer import train_tokenizer
 from teachers.engine import Completion, EngineSpec, Listed, ModelRef, Question, Request, SamplingSettings
 from teachers.generate import Generator
+from teachers.hf import HfEngine
 from teachers.server import FIRST_ANSWERS, PROBE_TOKENS, ServerEngine
+from teachers.serving import Server, ServeSettings, machine_arguments
 
 CHANCE = SamplingSettings(1.0, 0.9, 40)
 QUESTIONS = [f"How many is {i} and 1?" for i in range(12)]
@@ -320,3 +322,18 @@ def test_leaving_early_and_other_weights(web, tokenizer, folder: Path, tmp_path:
             engine.use(ModelRef(tmp_path))
     with pytest.raises(ParamsError, match="arguments of the engine server"):
         ServerEngine(EngineSpec("server", ModelRef(folder), arguments={"endpoints": []}))
+
+
+@pytest.mark.vllm
+@pytest.mark.timeout(600)
+def test_a_real_server_gives_the_tokens_of_transformers(model_folder: Path, tmp_path: Path) -> None:
+    machine = machine_arguments(EngineSpec("vllm", ModelRef(model_folder)))
+    settings = ServeSettings("big", port=8771, dtype="float32", max_model_length=256, machine=machine)
+    greedy = SamplingSettings(0.0, 1.0, 12)
+    wanted = [Request(tuple(range(7 + n, 20 + n)), greedy, 0) for n in range(20)]
+    with Server(model_folder, settings, log=tmp_path / "serve.log") as server:
+        served = generated(spec(model_folder, [server.address], timeout_seconds=60), wanted)
+        drawn = [request._replace(sampling=CHANCE) for request in requests(train_tokenizer(documents=200))]
+        assert generated(spec(model_folder, [server.address]), drawn) == generated(spec(model_folder, [server.address]), drawn)
+    with HfEngine(EngineSpec("hf", ModelRef(model_folder), dtype="float32")) as reference:
+        assert served == {completion.request: completion for completion in reference.generate(Listed(wanted))}

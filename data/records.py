@@ -173,7 +173,7 @@ class Drawn(Record):
 
     problem_id: str
     draws: NonNegativeInt
-    """The first so many by index are its traces; what does not follow the format and what failed count too."""
+    """The first so many by index; those that failed or do not follow the format are no traces."""
     reason: str
     prompt_tokens: NonNegativeInt
     """Of one draw."""

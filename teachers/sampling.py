@@ -101,7 +101,7 @@ class Failures:
     def _check(self, among: int) -> None:
         if self.counts.total() > self._max_errors * among:
             raise StageError(
-                f"{self.counts.total()} of {among} completions ended in error or timeout; at most {self._max_errors:.1%} may (max_errors). "
+                f"{self.counts.total()} completions ended in error or timeout; of {among} at most {self._max_errors:.1%} may (max_errors). "
                 "What ended well is kept; failed ones are tried again. The first:\n  " + "\n  ".join(self._first)
             )
 
@@ -112,6 +112,12 @@ def usable(completions: Iterable[Completion], failures: Failures) -> Iterator[Co
         if failures.note(completion):
             yield completion
     failures.close()
+
+
+def text_of(completion: Completion, written: Format) -> str | None:
+    """What was written, in the think format; None for a finished text that does not follow the format. A cut one may stop anywhere."""
+    text = to_think(completion.text, written)
+    return completion.text if text is None and completion.status is not Status.OK else text
 
 
 @dataclass(frozen=True)
@@ -125,11 +131,11 @@ class TraceOf:
     def all(self, problem: Problem, completions: Iterable[Completion], dropped: Counter[str]) -> Iterator[Trace]:
         """Finished draws that do not follow the format are dropped, truncated ones stay for the verifier to say so."""
         for completion in completions:
-            text = to_think(completion.text, self.recipe.written)
-            if text is None and completion.status is Status.OK:
+            text = text_of(completion, self.recipe.written)
+            if text is None:
                 dropped[FORMAT] += 1
             else:
-                yield self._trace(problem, completion, completion.text if text is None else text)
+                yield self._trace(problem, completion, text)
 
     def _trace(self, problem: Problem, completion: Completion, text: str) -> Trace:
         return Trace.create(

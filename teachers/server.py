@@ -20,6 +20,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from itertools import count
 from random import Random
 from typing import Any, Literal, Self
 
@@ -31,10 +32,22 @@ from data.errors import EngineError, ParamsError
 from data.records import Section, Status
 from teachers.chat_client import reasoning_of
 from teachers.decoding import FINISHED, Decoder
-from teachers.endpoints import Endpoints
+from teachers.endpoints import Endpoint, Endpoints
 from teachers.engine import Completion, EngineSpec, ModelRef, Question, Request, Requests, SamplingSettings
 
 LONGEST_PAUSE = 60.0
+CONNECT_SECONDS = 10.0
+NEUTRAL = {
+    "top_k": 0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "return_token_ids": True,
+}
+"""What vLLM would take from the generation_config.json of the served folder, and its extension that returns tokens."""
+TIMEOUT_TRIES = 2
+"""Of a request that times out: it would take as long again."""
 FIRST_ANSWERS = 5
 """So many finished answers of a chat without any thinking are no accident."""
 PROBE = Question("How many is 2 and 3?")
@@ -62,16 +75,21 @@ class ServerArguments(Section):
     """First pause; it doubles with every try, with jitter, and is never shorter than what the server asks for."""
     patience_seconds: float = Field(300.0, gt=0)
     """How long all endpoints may be dead."""
+    is_vllm: bool = True
+    """Send what only vLLM knows: neutral sampling settings, since it would take those of the model's folder, and the wish for token ids.
+    A server that refuses unknown fields needs false; texts are then encoded here."""
+    thinks: bool = True
+    """Refuse a chat whose first answers hold no thinking; false for a teacher that is asked for sections, or a rewriter."""
     key_variable: str = "SHORTCOT_API_KEY"
     """Environment variable with the key, where the servers ask for one."""
 
 
 class _TryAgainError(Exception):
-    """A passing failure. `is_dead` says that it is the endpoint's, not the request's."""
+    """A passing failure. `is_busy` says that the endpoint lives and asks for a `pause` in seconds."""
 
-    def __init__(self, why: str, *, status: Status = Status.ERROR, pause: float = 0.0, is_dead: bool = True) -> None:
+    def __init__(self, why: str, *, status: Status = Status.ERROR, is_busy: bool = False, pause: float = 0.0) -> None:
         super().__init__(why)
-        self.status, self.pause, self.is_dead = status, pause, is_dead
+        self.status, self.is_busy, self.pause = status, is_busy, pause
 
 
 class _RefusedError(Exception):
@@ -86,6 +104,8 @@ class ServerEngine:
             self._arguments = ServerArguments.model_validate(dict(spec.arguments))
         except ValidationError as error:
             raise ParamsError(f"arguments of the engine server: {error}") from None
+        if spec.model.adapter is not None:
+            raise EngineError(f"a server cannot take the adapter {spec.model.adapter}; use engine vllm or hf")
         self._model, self._batch = spec.model, spec.batch
         self._decoder = Decoder(spec.model.folder)
         self._jitter, self._without_thinking = Random(), 0
@@ -135,7 +155,7 @@ class ServerEngine:
         own = self._arguments
         key = os.environ.get(own.key_variable)
         client = httpx.AsyncClient(
-            timeout=httpx.Timeout(own.timeout_seconds),
+            timeout=httpx.Timeout(own.timeout_seconds, connect=min(CONNECT_SECONDS, own.timeout_seconds)),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=own.in_flight * len(own.endpoints)),
             verify=any(address.startswith("https") for address in own.endpoints),  # else certificates are read for nothing
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -145,21 +165,26 @@ class ServerEngine:
 
     async def _complete(self, request: Request) -> Completion:
         """The completion of a request, over failures of endpoints. Raises EngineError where all of them stay dead."""
-        failure = _TryAgainError("")
-        for number in range(self._arguments.tries):
-            endpoint = await self._endpoints.lease()
-            dead: str | None = None
-            try:
-                return self._completion(request, await self._post(endpoint.address, self._body(request)))
-            except _RefusedError as error:
-                return Completion(request, Status.ERROR, "refused", "", (), str(error))
-            except _TryAgainError as error:
-                failure, dead = error, str(error) if error.is_dead else None
-            finally:
-                self._endpoints.give_back(endpoint, failure=dead)
-            grown = min(self._arguments.backoff_seconds * 2**number, LONGEST_PAUSE)
-            await asyncio.sleep(max(grown * self._jitter.uniform(0.5, 1.5), failure.pause))
-        return Completion(request, failure.status, failure.status.value, "", (), f"{self._arguments.tries} tries: {failure}")
+        met: list[Endpoint] = []
+        for number in count(1):
+            async with self._endpoints.lease(met) as lease:
+                try:
+                    completion = self._completion(request, await self._post(lease.endpoint.address, self._body(request)))
+                    lease.answered()
+                    return completion
+                except _RefusedError as error:
+                    lease.answered()
+                    return Completion(request, Status.ERROR, "refused", "", (), str(error))
+                except _TryAgainError as error:
+                    failure = error
+                    met.append(lease.endpoint)
+                    lease.rest(error.pause) if error.is_busy else lease.failed(str(error))
+            most = min(self._arguments.tries, TIMEOUT_TRIES) if failure.status is Status.TIMEOUT else self._arguments.tries
+            if number >= most:
+                return Completion(request, failure.status, failure.status.value, "", (), f"{number} tries: {failure}")
+            grown = min(self._arguments.backoff_seconds * 2 ** min(number, 20), LONGEST_PAUSE)
+            await asyncio.sleep(grown * self._jitter.uniform(0.25, 0.75))
+        raise AssertionError("count() has no end")
 
     def _body(self, request: Request) -> dict[str, Any]:
         settings = request.sampling
@@ -169,11 +194,11 @@ class ServerEngine:
             "top_p": settings.top_p,
             "max_tokens": settings.max_tokens,
             "seed": request.seed if settings.temperature > 0 else None,
-            "return_token_ids": True,  # vLLM's extension; others do not know it, and their texts are encoded again here
+            **(NEUTRAL if self._arguments.is_vllm else {}),
         }
         if self._arguments.api == "completions":
-            stops = sorted(self._decoder.stop_ids)
-            return {**body, "prompt": list(request.prompt_ids), "stop_token_ids": stops, "skip_special_tokens": False}
+            stops = {"stop_token_ids": sorted(self._decoder.stop_ids), "skip_special_tokens": False} if self._arguments.is_vllm else {}
+            return {**body, "prompt": list(request.prompt_ids), **stops}
         if request.question is None:
             raise _RefusedError("a chat cannot go on from a given thinking; set engine.arguments.api: completions, or another reader")
         return {**body, "messages": messages(*request.question)}
@@ -196,7 +221,8 @@ class ServerEngine:
         except httpx.HTTPError as error:
             raise _TryAgainError(f"{url}: {type(error).__name__}: {error}") from None
         if reply.status_code == httpx.codes.TOO_MANY_REQUESTS:
-            raise _TryAgainError(f"{url}: status 429", pause=_seconds(reply.headers.get("Retry-After")), is_dead=False)
+            pause = _seconds(reply.headers.get("Retry-After")) or self._arguments.backoff_seconds
+            raise _TryAgainError(f"{url}: status 429", is_busy=True, pause=pause)
         if reply.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
             raise _TryAgainError(f"{url}: status {reply.status_code}: {reply.text[:SHOWN]}")
         if reply.status_code != httpx.codes.OK:
@@ -221,7 +247,7 @@ class ServerEngine:
         elif self._arguments.api == "completions":
             text = self._decoder.text(token_ids)
         status = FINISHED.get(reason, Status.ERROR)
-        if self._arguments.api == "chat" and status is Status.OK:
+        if self._arguments.api == "chat" and self._arguments.thinks and status is Status.OK:
             self._check_thinking(text)
         return Completion(request, status, reason, text, token_ids, "" if status.final else f"the server ended with {reason!r}")
 
@@ -240,24 +266,26 @@ class ServerEngine:
         if self._without_thinking >= FIRST_ANSWERS:
             raise ParamsError(
                 f"the first {FIRST_ANSWERS} answers of {self._arguments.model!r} hold no thinking, neither as `reasoning` nor between "
-                f"think tags; start the server with its reasoning parser, or set engine.arguments.api: completions. One: {text[:SHOWN]!r}"
+                f"think tags; start the server with its reasoning parser, set api: completions, or thinks: false. One: {text[:SHOWN]!r}"
             )
 
     async def _probe(self) -> None:
         """One request before all others: is the model there, is its template ours, does it keep to its budget and stop where it should?"""
         prompt = tuple(prompt_ids(self._decoder.tokenizer, *PROBE))
         asked = Request(prompt, SamplingSettings(0.0, 1.0, PROBE_TOKENS), 0, PROBE)
-        for endpoint in self._endpoints.all:
-            try:
-                await self._check_model(endpoint.address)
-                await self._check_template(endpoint.address, prompt)
-                self._check_budget(endpoint.address, await self._post(endpoint.address, self._body(asked)))
-            except _RefusedError as error:
-                raise ParamsError(f"the server refuses a probe: {error}") from None
-            except _TryAgainError as error:
-                self._endpoints.count_out(endpoint, str(error))
+        await asyncio.gather(*(self._probe_one(endpoint, asked) for endpoint in self._endpoints.all))
         if all(endpoint.is_dead for endpoint in self._endpoints.all):
             raise EngineError(f"no endpoint answers: {'; '.join(endpoint.why for endpoint in self._endpoints.all)}. Are the servers up?")
+
+    async def _probe_one(self, endpoint: Endpoint, asked: Request) -> None:
+        try:
+            await self._check_model(endpoint.address)
+            await self._check_prompt(endpoint.address, asked.prompt_ids)
+            self._check_budget(endpoint.address, await self._post(endpoint.address, self._body(asked)))
+        except _RefusedError as error:
+            raise ParamsError(f"the server refuses a probe: {error}; does it need engine.arguments.is_vllm: false?") from None
+        except _TryAgainError as error:
+            self._endpoints.count_out(endpoint, str(error))
 
     async def _check_model(self, address: str) -> None:
         found = await self._ask("GET", f"{address}/v1/models")
@@ -265,18 +293,23 @@ class ServerEngine:
         if self._arguments.model not in names:
             raise ParamsError(f"{address} serves {names}, not {self._arguments.model!r}; set engine.arguments.model")
 
-    async def _check_template(self, address: str, prompt: tuple[int, ...]) -> None:
-        """The server's own prompt must be ours. Servers without vLLM's /tokenize cannot be asked."""
+    async def _check_prompt(self, address: str, prompt: tuple[int, ...]) -> None:
+        """What the server makes of the probe must be our prompt: of its messages in a chat, else of its rendered text.
+
+        Servers without vLLM's /tokenize cannot be asked.
+        """
+        text = {"prompt": self._decoder.tokenizer.decode(list(prompt)), "add_special_tokens": False}
+        said = {"messages": messages(*PROBE)} if self._arguments.api == "chat" else text
         try:
-            found = await self._ask("POST", f"{address}/tokenize", {"model": self._arguments.model, "messages": messages(*PROBE)})
-        except _RefusedError:
+            found = await self._ask("POST", f"{address}/tokenize", {"model": self._arguments.model, **said})
+        except (_RefusedError, _TryAgainError):
             return
         rendered = tuple(found.get("tokens", ())) if isinstance(found, dict) else ()
         if rendered and rendered != prompt:
             texts = [self._decoder.tokenizer.decode(list(ids)) for ids in (rendered, prompt)]
             raise ParamsError(
-                f"{address}: the server renders {texts[0]!r} where {self._model.folder} renders {texts[1]!r}; serve the model with the "
-                "tokenizer and template of that folder"
+                f"{address}: a prompt is {texts[0]!r} to the server and {texts[1]!r} to {self._model.folder}, token by token; serve the "
+                "model with the tokenizer and template of that folder"
             )
 
     def _check_budget(self, address: str, choice: dict[str, Any]) -> None:

@@ -31,7 +31,7 @@ UNFINISHED = {
 
 
 KEPT_BUSY = 4
-"""Texts that wait or are worked on per process, so that none idles and not all texts are in memory."""
+"""Texts that wait or are worked on for each process."""
 
 
 class TextCase(NamedTuple):
@@ -63,6 +63,12 @@ class Judge:
     def __len__(self) -> int:
         """Texts that were put in and whose verdict was not given out."""
         return len(self._judged) + len(self._open)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether enough texts wait to keep all processes busy; more of them would only take memory."""
+        workers, _ = self._limits
+        return len(self._open) > KEPT_BUSY * workers
 
     def put(self, case: TextCase) -> None:
         """Take in a text."""
@@ -96,7 +102,7 @@ def judge_texts(cases: Iterable[TextCase], *, workers: int, timeout_seconds: flo
     with Judge(workers=workers, timeout_seconds=timeout_seconds) as judge:
         for case in cases:
             judge.put(case)
-            yield from judge.ready(wait=len(judge) > KEPT_BUSY * workers)
+            yield from judge.ready(wait=judge.is_full)
         while judge:
             yield from judge.ready(wait=True)
 

@@ -198,8 +198,10 @@ class _Worker:
             self.started = True
             self._begin()
             return None
-        outcome, extracted, detail, healthy = said
+        outcome, extracted, detail, healthy, seconds = said
         self.task, self.dead = None, not healthy
+        if healthy and seconds > self.settings.timeout_seconds:
+            return self._timeout()  # it was done before anybody looked: the verdict must not depend on when that is
         return Judgement(Outcome(outcome), extracted, detail)
 
     def _begin(self) -> None:
@@ -240,6 +242,9 @@ class _Worker:
             self.deadline = min(time.monotonic() + left, self.last_deadline)
             return None
         self.dead = True
+        return self._timeout()
+
+    def _timeout(self) -> Judgement:
         return Judgement(Outcome.TIMEOUT, None, f"no judgement within {self.settings.timeout_seconds:g} s")
 
     def _died(self) -> Judgement | None:

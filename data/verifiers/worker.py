@@ -1,8 +1,8 @@
 """One worker process of the pool: `python -m data.verifiers.worker MODULE MEMORY_BYTES`. Not for people.
 
-Reads one task per line on stdin (JSON: reference, text, seconds) and writes one line per judgement: outcome, extracted, detail, and
-whether this process can go on. Whatever a library prints goes to stderr, never between the judgements. Memory is limited by the
-kernel (RLIMIT_AS), and an alarm ends a worker whose pool is gone.
+Reads one task per line on stdin (JSON: reference, text, seconds) and writes one line per judgement: outcome, extracted, detail,
+whether this process can go on, and how many seconds it computed. Whatever a library prints goes to stderr, never between the
+judgements. Memory is limited by the kernel (RLIMIT_AS), and an alarm ends a worker whose pool is gone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from pathlib import Path
 from types import ModuleType
 from typing import IO
@@ -34,9 +35,10 @@ def work(module: ModuleType, tasks: IO[str], judgements: IO[str], memory_bytes: 
     for line in tasks:
         task = json.loads(line)
         signal.alarm(math.ceil(task["seconds"]) + GRACE_SECONDS)
+        before = time.process_time()
         judgement, healthy = _judge(module, task, memory_bytes)
         signal.alarm(0)
-        say(judgements, [*judgement, healthy])
+        say(judgements, [*judgement, healthy, time.process_time() - before])
         if not healthy:
             return
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
+from data.chat import Format
 from data.errors import ShortcotError
 from data.metrics.answers import credit
 from data.metrics.bootstrap import Estimate, estimate, ratios, resampled_ratios
@@ -35,7 +36,7 @@ from pipeline.support.text_table import render
 from teachers.drawing import Drawing, drawn_by
 from teachers.engine import EngineSpec, ModelRef, SamplingSettings
 from teachers.generate import Generator
-from teachers.sampling import Asked, Failures, Recipe, asked_of
+from teachers.sampling import Asked, Failures, Recipe, asked_of, text_of
 from teachers.vllm_start import engine_arguments
 
 RESAMPLES = 2000
@@ -100,7 +101,7 @@ def drawn(
     recipe = bench.recipe(draws)
     with Judge(workers=1, timeout_seconds=5) as judge:
         failures = Failures(expected=len(prompts) * recipe.draws, max_errors=0)
-        rows = list(drawn_by(generator, Drawing(prompts, recipe, rule, judge), failures))
+        rows = list(drawn_by(generator, Drawing(prompts, recipe, judge, stop=rule), failures))
     return rows, Timed(generator.made_tokens - before, time.monotonic() - started)
 
 
@@ -172,10 +173,10 @@ def _votes(generator: Generator, bench: Bench, prompts: Sequence[Asked], made: S
     draws, votes = {row.problem_id: row.draws for row in made}, []
     for own in prompts:
         requests = [own.request(bench.recipe().sampling, draw) for draw in range(draws[own.problem.id])]
-        texts = generator.stored(requests)
-        cases = [TextCase(str(number), own.problem.reference, c.text, c.status) for number, c in enumerate(texts)]
-        verdicts = {int(v.trace_id): v for v in judge_texts(cases, workers=1, timeout_seconds=5)}
-        votes.append([Vote.of(verdicts[number].outcome, verdicts[number].extracted) for number in range(len(cases))])
+        found = [(text_of(c, Format.THINK), c.status) for c in generator.stored(requests)]
+        cases = [TextCase(str(n), own.problem.reference, text, status) for n, (text, status) in enumerate(found) if text is not None]
+        said = {int(v.trace_id): Vote.of(v.outcome, v.extracted) for v in judge_texts(cases, workers=1, timeout_seconds=5)}
+        votes.append([said.get(number, Vote(None, right=False)) for number in range(len(found))])
     return votes
 
 

@@ -48,7 +48,10 @@ def grid(pool: Pool, *, pilot: int, windows: Sequence[int], most: Sequence[int])
     pilots = [[vote.answer for vote in votes[:pilot]] for votes in pool.values() if len(votes) >= pilot]
     if not pilots:
         raise ParamsError(f"--pilot {pilot}: no problem has so many draws; the most is {max(map(len, pool.values()))}")
-    return [predict(pilots, window=window, most=top) for window in windows for top in most if window <= top]
+    points = [(window, top) for window in windows for top in most if window <= top]
+    if not points:
+        raise ParamsError(f"--windows {list(windows)} are all more than --most {list(most)}; a window must fit into the draws")
+    return [predict(pilots, window=window, most=top) for window, top in points]
 
 
 def table_of_grid(predictions: Sequence[Prediction]) -> str:
@@ -71,11 +74,12 @@ def table_of_replay(found: Mapping[str, Replayed], predicted: Mapping[str, Predi
 
 def predicted(pool: Pool, rules: Mapping[str, StopRule | None]) -> dict[str, Prediction]:
     """The control scheme's prediction for each unanimous ESC rule, from windows of its own size, where all problems have as many draws."""
-    most = {len(votes) for votes in pool.values()}
-    if len(most) > 1:
+    lengths = {len(votes) for votes in pool.values()}
+    if len(lengths) > 1:
         return {}
-    unanimous = {name: rule for name, rule in rules.items() if isinstance(rule, Esc) and rule.agreement == 1}
-    return {name: grid(pool, pilot=rule.window, windows=[rule.window], most=sorted(most))[0] for name, rule in unanimous.items()}
+    (most,) = lengths
+    fitting = {name: r for name, r in rules.items() if isinstance(r, Esc) and r.agreement == 1 and r.window <= most}
+    return {name: grid(pool, pilot=rule.window, windows=[rule.window], most=[most])[0] for name, rule in fitting.items()}
 
 
 def _pool(asked: argparse.Namespace) -> Pool:
@@ -87,11 +91,12 @@ def _pool(asked: argparse.Namespace) -> Pool:
 def _predict(asked: argparse.Namespace) -> None:
     predictions = grid(_pool(asked), pilot=asked.pilot, windows=asked.windows, most=asked.most)
     print(table_of_grid(predictions))
-    best = cheapest(predictions, risk=asked.risk)
-    if best is None:
-        print(f"No point changes at most {asked.risk:.2%} of the answers; draw all, or widen the windows.")
-    else:
-        print(f"Cheapest under a risk of {asked.risk:.2%}: draws: {best.most}, stop: {{kind: esc, window: {best.window}}}")
+    for most in sorted({found.most for found in predictions}):
+        best = cheapest([found for found in predictions if found.most == most], risk=asked.risk)
+        if best is None:
+            print(f"Of {most} draws: no window changes at most {asked.risk:.2%} of the answers; draw all, or try wider ones.")
+        else:
+            print(f"Of {most} draws, cheapest under a risk of {asked.risk:.2%}: stop: {{kind: esc, window: {best.window}}}")
     if asked.plot:
         draw_risk(asked.plot, predictions)
 

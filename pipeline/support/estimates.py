@@ -86,15 +86,20 @@ def _completion_tokens(params: Params) -> int:
     return ceil(params.plan.mean_completion_tokens or params.sample.sampling.max_tokens)
 
 
+def _draws(params: Params) -> float:
+    """Of a problem."""
+    return params.plan.mean_draws or params.sample.draws
+
+
 def sampled_tokens(params: Params) -> int:
     """Of all draws of all training problems; none where traces are imported."""
-    return params.prepare.train * params.sample.draws * _completion_tokens(params) if params.sample.source == "engine" else 0
+    return ceil(params.prepare.train * _draws(params) * _completion_tokens(params)) if params.sample.source == "engine" else 0
 
 
 def rechecked_tokens(params: Params) -> int:
     """A continuation from every short trace and from empty thinking; at most one short trace per compressor and draw."""
     each = params.prepare.train * params.reverify.draws * params.reverify.sampling.max_tokens
-    return each * (len(params.shorten) * params.sample.draws + 1)
+    return ceil(each * (len(params.shorten) * _draws(params) + 1))
 
 
 def trained_tokens(params: Params) -> int:

@@ -131,7 +131,10 @@ class Sample(Section):
     draws: int = Field(4, ge=1, le=1024)
     """Draws of a problem at most."""
     stop: StopRule | None = None
-    """When a problem needs no more of them; null: all are drawn. Pass rates come from the draws that every problem gets."""
+    """When a problem needs no more of them; null: all are drawn."""
+    first: int = Field(0, ge=0)
+    """Draws that every problem gets before `stop` may say so. Pass rates, and the difficulty that some compressors and pairs go by, come
+    from the draws that every problem gets: with few of them they are coarse."""
     instruction: str | None = None
     """File with the system message, or with `{question}` in it: the user's message around the question."""
     format: Format = Format.THINK
@@ -148,6 +151,8 @@ class Sample(Section):
     def _the_rule_can_stop(self) -> Self:
         if self.stop is not None and self.source == "file":
             raise ValueError("`stop` is for draws from an engine; a file holds what it holds")
+        if self.first > self.draws:
+            raise ValueError(f"first: {self.first} is more than draws: {self.draws}")
         _check_room(self.stop, self.draws, "stop")
         return self
 
@@ -319,6 +324,12 @@ class Params(Section):
         for ranker in self.evaluate.rankers:
             if ranker not in known:
                 raise ValueError(f"evaluate.votes: {ranker!r} is no student with objective asc; allowed: {known}")
+        return self
+
+    @model_validator(mode="after")
+    def _students_can_be_loaded(self) -> Self:
+        if self.evaluate.engine.kind == "server":
+            raise ValueError("evaluate.engine.kind: a server cannot take the weights of one student after the other; use vllm or hf")
         return self
 
     @model_validator(mode="after")

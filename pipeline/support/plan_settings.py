@@ -27,6 +27,8 @@ class Plan(Section):
     mean_prompt_tokens: Positive | None = None
     mean_completion_tokens: Positive | None = None
     """Of a long completion, thinking included; unknown: the most that sampling allows."""
+    mean_draws: Positive | None = None
+    """Of a problem, where `sample.stop` ends them; unknown: the most."""
     base_gigabytes: Positive | None = None
     """Of the student's weights on disk, where they are not on this machine."""
     gpus: int = Field(0, ge=0)

@@ -10,8 +10,8 @@ from pydantic import Field
 from data.errors import RecordError, StageError
 from data.metrics.cells import vote_of
 from data.metrics.replay import Pool
-from data.records import TEACHER, Record, Score, Split, Trace, Verdict
-from data.stopping import Vote
+from data.records import TEACHER, Drawn, Record, Score, Split, Trace, Verdict
+from data.stopping import IMPORTED, MOST, Vote
 from data.tables import parse_record, read_all, read_lines
 from pipeline.support import paths
 
@@ -37,24 +37,34 @@ def of_file(path: Path) -> Pool:
 
 
 def of_teacher() -> Pool:
-    """The long traces of the last run; draws that did not follow the format are none of them."""
+    """The teacher's draws of the last run; those without a trace (not in the format, or failed) say nothing.
+
+    Raises StageError where a rule stopped them: what it left is no sample of what would have been drawn.
+    """
+    drawn = read_all(paths.DRAWN, Drawn)
+    if stopped := sorted({row.reason for row in drawn} - {MOST, IMPORTED}):
+        raise StageError(
+            f"{paths.DRAWN}: a rule stopped the draws of some problems ({', '.join(stopped)}); `dvc repro sample` with `stop: null` makes "
+            "all of them, or name a --student or a --pool"
+        )
     said = {verdict.trace_id: verdict for verdict in read_all(paths.LONG_VERDICTS, Verdict)}
-    pool: dict[str, list[Vote]] = defaultdict(list)
+    pool = {row.problem_id: [Vote(None, right=False)] * row.draws for row in drawn}
     for trace in read_all(paths.LONG_TRACES, Trace):
         if trace.id not in said:
             raise RecordError(f"{paths.LONG_VERDICTS}: no verdict of trace {trace.id}; run `dvc repro verify`")
         verdict = said[trace.id]
-        pool[trace.problem_id].append(Vote.of(verdict.outcome, verdict.extracted))
+        pool[trace.problem_id][trace.draw] = Vote.of(verdict.outcome, verdict.extracted)
     return _of_some(pool, TEACHER)
 
 
 def of_student(student: str) -> Pool:
     """The draws of one student on the test problems; a problem with another seed is a problem of its own."""
     pool: dict[str, list[Vote]] = defaultdict(list)
-    for score in read_all(paths.SCORES, Score):
-        if (score.student, score.split, score.mode) == (student, Split.TEST, "draw"):
+    scores = [score for score in read_all(paths.SCORES, Score) if (score.split, score.mode) == (Split.TEST, "draw")]
+    for score in scores:
+        if score.student == student:
             pool[f"{score.problem_id}/{score.seed}"].append(vote_of(score))
-    return _of_some(pool, f"draws of {student!r} in {paths.SCORES}")
+    return _of_some(pool, f"student {student!r} in {paths.SCORES}, where {sorted({score.student for score in scores})} have draws")
 
 
 def _of_some(pool: Pool, what: str) -> Pool:

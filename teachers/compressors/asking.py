@@ -10,7 +10,7 @@ from data.errors import ParamsError
 from data.records import Status, Trace
 from teachers.compressors.contract import Desk, Skipped
 from teachers.compressors.settings import AskingSettings
-from teachers.engine import Completion, Request, SamplingSettings
+from teachers.engine import Completion, Question, Request, SamplingSettings
 
 
 def prompt_text(file: str, places: frozenset[str] = frozenset()) -> str:
@@ -31,7 +31,7 @@ def requests(desk: Desk, settings: AskingSettings, filled: Mapping[str, str]) ->
         text = text.replace(place, content)
     ids = tuple(prompt_ids(desk.tokenizer, text))
     sampling = SamplingSettings(settings.temperature, settings.top_p, settings.max_tokens)
-    return [Request(ids, sampling, draw) for draw in range(settings.draws)]
+    return [Request(ids, sampling, draw, Question(text)) for draw in range(settings.draws)]
 
 
 def first_sound(desk: Desk, parents: Sequence[Trace], asked: Sequence[Request], *, budget: int | None) -> Trace:

@@ -16,6 +16,9 @@ def judge(reference: NumberReference, answer_text: str) -> Judgement:
     if word == "loop":
         while True:
             pass
+    if word == "compute":
+        while time.process_time() < float(argument):
+            pass
     if word == "sleep":
         time.sleep(float(argument))
     if word == "child":

@@ -11,7 +11,7 @@ import pytest
 from data.errors import StageError
 from data.records import ExpressionReference, NumberReference, Outcome, Status
 from data.verifiers.judge import TextCase, judge_texts
-from data.verifiers.pool import PoolSettings, Task, run
+from data.verifiers.pool import Pool, PoolSettings, Task, run
 
 REFERENCE = NumberReference(value="18").model_dump_json()
 HOSTILE = "tests.data.hostile"
@@ -57,6 +57,14 @@ def test_an_answer_that_came_together_with_the_greeting_is_heard() -> None:
     outcomes = {key: judgement.outcome for key, judgement in run(slow_source(), PoolSettings(HOSTILE, 2, 90))}
     assert time.monotonic() - started < 80
     assert outcomes == {"first": Outcome.RIGHT, "second": Outcome.WRONG}
+
+
+def test_a_verdict_does_not_depend_on_when_anybody_looks() -> None:
+    with Pool(PoolSettings(HOSTILE, 1, 0.3)) as pool:
+        pool.put(Task("slow", REFERENCE, "compute 1.6"))
+        time.sleep(4)  # it has long been done, and took too long for that
+        ((key, judgement),) = pool.ready(wait=True)
+    assert (key, judgement.outcome) == ("slow", Outcome.TIMEOUT)
 
 
 def test_results_stream_while_others_still_run() -> None:

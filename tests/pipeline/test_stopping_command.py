@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import ParamsError, RecordError, StageError
-from data.records import Outcome, Score, Split, Trace, Verdict
+from data.records import Drawn, Outcome, Score, Split, Trace, Verdict
+from data.stopping import ENOUGH, MOST
 from data.tables import write_table
 from pipeline.commands.stopping import ALL, grid, predicted, rules_of
 from pipeline.support import paths, pools
@@ -39,19 +40,20 @@ def test_prediction_and_replay_of_a_file(pool: Path, monkeypatch: pytest.MonkeyP
     run("predict", "--pool", str(pool), "--pilot", "4", "--windows", "2", "4", "--most", "4", "--risk", "1", "--plot", "risk.png",
         monkeypatch=monkeypatch)  # fmt: skip
     said = capsys.readouterr().out
-    assert "draws: 4, stop: {kind: esc, window: 2}" in said
+    assert "Of 4 draws, cheapest under a risk of 100.00%: stop: {kind: esc, window: 2}" in said
     assert Path("risk.png").read_bytes().startswith(b"\x89PNG")
     run("replay", "--pool", str(pool), "--rule", "{kind: esc, window: 2}", "--shuffles", "3", monkeypatch=monkeypatch)
     said = capsys.readouterr().out
     assert ALL in said and "kind: esc, window: 2" in said and "4.0 [4.0, 4.0]" in said
     run("predict", "--pool", str(pool), "--pilot", "4", "--windows", "2", "--most", "4", "--risk", "0", monkeypatch=monkeypatch)
-    assert "No point changes at most" in capsys.readouterr().out
+    assert "no window changes at most 0.00%" in capsys.readouterr().out
 
 
 def test_a_prediction_stands_beside_unanimous_windows_of_pools_of_equal_length(pool: Path) -> None:
     rules = rules_of(["{kind: esc, window: 2}", "{kind: esc, window: 2, agreement: 0.8}", "{kind: enough}"])
     assert list(rules) == [ALL, "kind: esc, window: 2", "kind: esc, window: 2, agreement: 0.8", "kind: enough"]
     assert list(predicted(pools.of_file(pool), rules)) == ["kind: esc, window: 2"]
+    assert predicted(pools.of_file(pool), rules_of(["{kind: esc, window: 8}"])) == {}, "it never stops"
     assert predicted({**pools.of_file(pool), "s": []}, rules) == {}
 
 
@@ -61,6 +63,8 @@ def test_bad_rules_pilots_and_lines_are_named(pool: Path) -> None:
             rules_of([text])
     with pytest.raises(ParamsError, match="--pilot 5: no problem has so many draws; the most is 4"):
         grid(pools.of_file(pool), pilot=5, windows=[2], most=[4])
+    with pytest.raises(ParamsError, match=r"--windows \[5\] are all more than --most \[4\]"):
+        grid(pools.of_file(pool), pilot=4, windows=[5], most=[4])
     pool.write_text(pool.read_text() * 2)
     with pytest.raises(RecordError, match=r"pool\.jsonl:4: problem_id 'p' stands in an earlier line too"):
         pools.of_file(pool)
@@ -81,7 +85,15 @@ def test_the_draws_of_the_last_run_are_pools(place: Path) -> None:
     ]
     write_table(paths.LONG_TRACES, traces)
     write_table(paths.LONG_VERDICTS, verdicts)
-    assert pools.of_teacher() == {"p": [("4", True, 1.0), (None, False, 1.0)]}
+
+    def drawn(reason: str) -> Drawn:
+        return Drawn(problem_id="p", draws=3, reason=reason, prompt_tokens=1, completion_tokens=3)
+
+    write_table(paths.DRAWN, [drawn(MOST)])
+    assert pools.of_teacher() == {"p": [("4", True, 1.0), (None, False, 1.0), (None, False, 1.0)]}, "the third has no trace"
+    write_table(paths.DRAWN, [drawn(ENOUGH)])
+    with pytest.raises(StageError, match=r"a rule stopped the draws .*stop: null"):
+        pools.of_teacher()
     scores = [
         Score(student="long", seed=seed, problem_id="p", split=Split.TEST, mode=mode, draw=0, outcome=Outcome.WRONG, extracted="5",
               status="ok", thinking_tokens=1, answer_tokens=1, text="5")
@@ -89,5 +101,5 @@ def test_the_draws_of_the_last_run_are_pools(place: Path) -> None:
     ]  # fmt: skip
     write_table(paths.SCORES, scores)
     assert pools.of_student("long") == {f"p/{seed}": [("5", False, 1.0)] for seed in (0, 1)}
-    with pytest.raises(StageError, match="no draws"):
+    with pytest.raises(StageError, match=r"'short' in .*'long'. have draws: no draws"):
         pools.of_student("short")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from hypothesis import strategies as st
 from data.errors import EngineError
 from data.records import Drawn, ExpressionReference, NumberReference, Problem, Split
 from data.stop_settings import AdaptiveConsistency, Enough, Esc, StopRule
-from data.stopping import ENOUGH, MOST, Vote, stop
-from data.verifiers.judge import Judge, TextCase, judge_texts
+from data.stopping import ENOUGH, MOST, Vote, decide, least, stop
+from data.verifiers.judge import KEPT_BUSY, Judge, TextCase, judge_texts
 from teachers.drawing import Drawing, drawn_by
 from teachers.engine import Completion, EngineSpec, ModelRef, Request, SamplingSettings
 from teachers.generate import RESTARTS, Generator
@@ -56,7 +57,8 @@ def spec(script: Path, *, batch: int = 4, **arguments: object) -> EngineSpec:
 
 def drawn(generator: Generator, rule: StopRule | None, asked: list[Asked] = ASKED) -> Iterator[Drawn]:
     with Judge(workers=1, timeout_seconds=5) as judge:
-        yield from drawn_by(generator, Drawing(asked, RECIPE, rule, judge), Failures(expected=1, max_errors=MOST_DRAWS * len(PROBLEMS)))
+        failures = Failures(expected=1, max_errors=MOST_DRAWS * len(PROBLEMS))
+        yield from drawn_by(generator, Drawing(asked, RECIPE, judge, stop=rule), failures)
 
 
 def table(rows: Iterator[Drawn] | list[Drawn]) -> list[Drawn]:
@@ -143,9 +145,36 @@ def test_verdicts_that_need_a_process_are_waited_for(tmp_path: Path) -> None:
     assert row.reason == ENOUGH and 3 <= row.draws <= MOST_DRAWS
 
 
+def test_few_texts_wait_for_their_verdicts_however_many_the_problems(tmp_path: Path) -> None:
+    """Problems are opened no faster than they are judged, from the store too, which gives completions faster than any engine."""
+    made = [
+        Problem.create(task="t", split=Split.TRAIN, question=f"Solve {n}.", reference=ExpressionReference(value="\\frac{1}{2}"))
+        for n in range(60)
+    ]
+    asked = [Asked(problem, tuple(problem.question.encode())) for problem in made]
+    own = EngineSpec("scripted", ModelRef(Path("nowhere")), batch=8)
+    for _ in range(2):
+        waiting = []
+        with Generator(own, tmp_path, shard="one") as generator, Judge(workers=1, timeout_seconds=5) as judge:
+            drawing = Drawing(asked, RECIPE, judge, stop=Enough(right=1))
+            for completion in generator.complete(drawing):
+                drawing.hear(completion)
+                waiting.append(len(judge))
+        assert max(waiting) <= KEPT_BUSY + 1
+
+
+def test_every_problem_gets_its_first_draws_before_the_rule_may_stop() -> None:
+    votes = [Vote("4", right=True)] * 9
+    for first, draws in ((0, 1), (1, 1), (5, 5), (12, 9)):
+        known = 0
+        while (more := decide(Enough(right=1), votes[:known], most=9, first=first).more) > 0:
+            known += more
+        assert known == draws == least(Enough(right=1), most=9, first=first)
+
+
 def test_a_problem_goes_on_before_a_new_one_is_opened_and_holds_up_none() -> None:
     with Judge(workers=1, timeout_seconds=5) as judge:
-        drawing = Drawing(iter(ASKED), RECIPE, Esc(window=2), judge)
+        drawing = Drawing(iter(ASKED), RECIPE, judge, stop=Esc(window=2))
         first = [drawing.take() for _ in range(2)]
         other = drawing.take()
         assert {request.prompt_ids for request in first if request} == {ASKED[0].prompt}
@@ -161,3 +190,29 @@ def finished(text: str) -> tuple[object, ...]:
     from data.records import Status
 
     return Status.OK, "stop", text, tuple(text.encode())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_memory_holds_no_texts_however_many_the_problems(tmp_path: Path) -> None:
+    """What grows is the store's index and a row for each problem: far less than one text."""
+
+    def peak(problems: int) -> int:
+        made = (
+            Problem.create(task="t", split=Split.TRAIN, question=f"{n}?", reference=NumberReference(value="1")) for n in range(problems)
+        )
+        asked = (Asked(problem, tuple(problem.question.encode())) for problem in made)
+        words = Recipe(SamplingSettings(1.0, 1.0, 400), 2)
+        own = EngineSpec("scripted", ModelRef(Path("nowhere")), batch=64)
+        tracemalloc.start()
+        with Generator(own, tmp_path / str(problems), shard="one") as generator, Judge(workers=1, timeout_seconds=5) as judge:
+            drawing = Drawing(asked, words, judge, stop=AdaptiveConsistency(threshold=0.8))
+            count = sum(1 for _ in drawn_by(generator, drawing, Failures(expected=2 * problems, max_errors=0)))
+            found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert count == problems and generator.made == 2 * problems
+        return found
+
+    few, many = peak(2_000), peak(100_000)
+    per_problem = (many - few) / 98_000
+    assert per_problem < 700, f"{per_problem:.0f} bytes for each of its 2 draws' problems"

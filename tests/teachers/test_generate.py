@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from data.errors import EngineError, ParamsError
 from data.records import Status
-from teachers.engine import EngineSpec, ModelRef, Request, SamplingSettings
+from teachers.engine import EngineSpec, ModelRef, Question, Request, SamplingSettings
 from teachers.generate import RESTARTS, Generator
 
 GREEDY = SamplingSettings(0.0, 1.0, 300)
@@ -40,6 +40,14 @@ def test_equal_requests_share_one_completion(tmp_path: Path) -> None:
         answers = list(generator.complete(wanted))
         assert Counter(a.request for a in answers) == Counter(wanted)
         assert (generator.made, generator.found) == (6, 12)
+
+
+def test_requests_of_one_prompt_under_two_questions_are_each_answered_as_they_were_asked(tmp_path: Path) -> None:
+    prompt = tuple(b"one prompt")
+    wanted = [Request(prompt, GREEDY, 0, Question("a")), Request(prompt, GREEDY, 0, Question("b "))]
+    with Generator(spec(), tmp_path, shard="one") as generator:
+        assert [c.request for c in sorted(generator.complete(wanted))] == wanted
+        assert generator.made == 1
 
 
 def test_models_and_settings_that_change_texts_have_completions_of_their_own(tmp_path: Path) -> None:

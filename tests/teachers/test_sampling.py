@@ -93,7 +93,7 @@ def test_too_many_failures_end_the_stage_and_the_first_ten_are_shown() -> None:
             seen.append(completion)
             yield completion
 
-    with pytest.raises(StageError, match=r"10 of 15 completions .* at most 1\.0%") as error:
+    with pytest.raises(StageError, match=r"10 completions .* of 15 at most 1\.0%") as error:
         list(usable(arriving(), Failures(expected=15, max_errors=0.01)))
     assert str(error.value).count("boom") == 10
     assert len(seen) == 10

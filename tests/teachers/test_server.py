@@ -5,6 +5,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,9 @@ class Served:
         if path == "/v1/models":
             return {"data": [{"id": "big"}]}
         if path == "/tokenize":
-            return {"tokens": prompt_ids(self.tokenizer, body["messages"][-1]["content"])}
+            if "messages" in body:
+                return {"tokens": prompt_ids(self.tokenizer, body["messages"][-1]["content"])}
+            return {"tokens": self.tokenizer(body["prompt"], add_special_tokens=False)["input_ids"]}
         thinking, answer = "I add.", f"Asked {self.asked_for(body)}: \\boxed{{1}}."
         ids = completion_ids(self.tokenizer, f"<think>{thinking}</think>{answer}")
         cut = len(ids) > body["max_tokens"]
@@ -111,6 +114,7 @@ def test_every_request_is_answered_by_what_it_asked_and_counted_in_the_servers_t
     sent = [body for body in server.bodies if body.get("max_tokens") == CHANCE.max_tokens]
     assert {body["seed"] for body in sent} == {request.seed for request in found}
     assert {(body["temperature"], body["top_p"]) for body in sent} == {(1.0, 0.9)}
+    assert {(body["top_k"], body["min_p"], body["repetition_penalty"]) for body in sent} == {(0, 0.0, 1.0)}, "else the folder's own join in"
     assert server.asked["/tokenize"] == server.asked["/v1/models"] == 1
 
 
@@ -210,6 +214,19 @@ def test_a_dead_endpoint_is_taken_out_and_tried_again(web, tokenizer, folder: Pa
     assert dying.asked["/v1/completions"] > asked_while_dead + number // 6, "one that came back gets its share"
 
 
+def test_an_endpoint_that_failed_once_or_is_busy_gets_its_share_and_no_more(web, tokenizer, folder: Path) -> None:
+    def slow(path: str, body: dict[str, Any]) -> tuple[int, str]:
+        time.sleep(0.01)
+        return THROUGH
+
+    stumbling, living = Served(tokenizer, once((502, "oh"))), Served(tokenizer, slow)
+    wanted = requests(tokenizer, draws=8)
+    assert {c.status for c in generated(spec(folder, [web(stumbling), web(living)]), wanted).values()} == {Status.OK}
+    assert stumbling.asked["/v1/completions"] > len(wanted) // 4
+    busy, living = Served(tokenizer, lambda path, body: (429, "not now")), Served(tokenizer, slow)
+    assert {c.status for c in generated(spec(folder, [web(busy), web(living)]), wanted).values()} == {Status.OK}
+
+
 def test_endpoints_that_all_stay_dead_are_one_error_and_what_was_made_stays(web, tokenizer, folder: Path, tmp_path: Path) -> None:
     server = Served(tokenizer)
     server.broken = lambda path, body: (502, "gone") if server.asked["/v1/completions"] > 10 else THROUGH
@@ -244,6 +261,18 @@ def test_a_chat_without_any_thinking_is_refused_and_one_with_tags_in_its_text_is
     assert {(c.text, c.token_ids) for c in found.values()} == {(tagged, tuple(completion_ids(tokenizer, tagged)))}
 
 
+def test_a_chat_that_need_not_think_and_a_server_that_knows_no_extension(web, tokenizer, folder: Path) -> None:
+    plain = json.dumps({"choices": [{"finish_reason": "stop", "message": {"content": "Working:"}}]})
+    server = Served(tokenizer)
+    address = web(
+        lambda path, body: server(path, body) if "completions" not in path else (400, "top_k?") if "top_k" in body else (200, plain)
+    )
+    with pytest.raises(ParamsError, match="is_vllm: false"):
+        ServerEngine(spec(folder, [address], api="chat"))
+    found = generated(spec(folder, [address], api="chat", is_vllm=False, thinks=False), requests(tokenizer))
+    assert {c.text for c in found.values()} == {"Working:"}
+
+
 def test_the_old_name_of_the_reasoning_is_read_too(web, tokenizer, folder: Path) -> None:
     old = {"choices": [{"finish_reason": "stop", "message": {"reasoning_content": "I add.", "content": "It is 4."}}]}
     server = Served(tokenizer, lambda path, body: (200, json.dumps(old)))
@@ -261,7 +290,7 @@ def test_a_chat_cannot_go_on_from_a_thinking(web, tokenizer, folder: Path) -> No
     ("wrong", "said"),
     [
         (("/v1/models", {"data": [{"id": "small"}]}), r"serves \['small'\], not 'big'"),
-        (("/tokenize", {"tokens": [1, 2, 3]}), "the server renders"),
+        (("/tokenize", {"tokens": [1, 2, 3]}), "to the server and"),
         (("/v1/completions", {"choices": [{"text": "x", "finish_reason": "length", "token_ids": [*range(9)]}]}), "of at most 8 tokens"),
         (("/v1/completions", {"choices": [{"text": "x", "finish_reason": "abort", "token_ids": [9]}]}), "ended with 'abort'"),
         (("/v1/completions", {"choices": [{"text": "x", "finish_reason": "stop", "token_ids": [9]}]}), "stopped after token 9"),
@@ -320,6 +349,8 @@ def test_leaving_early_and_other_weights(web, tokenizer, folder: Path, tmp_path:
         engine.use(ModelRef(folder))
         with pytest.raises(EngineError, match="keeps its model 'big'"):
             engine.use(ModelRef(tmp_path))
+    with pytest.raises(EngineError, match="cannot take the adapter"):
+        ServerEngine(replace(spec(folder, ["http://127.0.0.1:9"]), model=ModelRef(folder, tmp_path)))
     with pytest.raises(ParamsError, match="arguments of the engine server"):
         ServerEngine(EngineSpec("server", ModelRef(folder), arguments={"endpoints": []}))
 

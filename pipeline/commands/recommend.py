@@ -95,7 +95,8 @@ def _probes(params: Params, options: Options) -> Params:
     for name in compressors:
         students |= {_name(name, long): _student({name: 1 - long} | ({TEACHER: long} if long else {})) for long in options.long_shares}
     report = params.report.model_copy(update={"long": LONG})
-    return quiet(params, students=students, seeds=list(range(options.seeds)), report=report)
+    handoff = params.handoff.model_copy(update={"candidates": None})  # those are students of the run, not probes
+    return quiet(params, students=students, seeds=list(range(options.seeds)), report=report, handoff=handoff)
 
 
 def _name(compressor: str, long: float) -> str:

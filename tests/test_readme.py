@@ -13,6 +13,7 @@ COLUMNS = {
     "accuracy": ("accuracy", 100, "{:.1f}", " %"),
     "tokens per question": ("tokens", 1, "{:.1f}", ""),
     "− long, points": ("vs_long_difference", 100, "{:+.1f}", ""),
+    "− positives, points": ("vs_long_difference", 100, "{:+.1f}", ""),
     "tokens ÷ long": ("vs_long_token_ratio", 1, "{:.2f}", ""),
     "data ÷ long": ("data_token_ratio", 1, "{:.2f}", ""),
     "unfinished": ("unfinished", 100, "{:.1f}", " %"),

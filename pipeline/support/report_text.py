@@ -41,8 +41,9 @@ def _interval(estimate: Estimate, write: Callable[[float], str], *, unit: str = 
 
 
 def p_value(p: float, resamples: int) -> str:
-    """A p-value, or the smallest that so many permutations can tell."""
-    return f"< {1 / resamples:.1g}" if p <= 1.0001 / (resamples + 1) else f"{p:.3f}"
+    """A p-value, or a bound where it is smaller than 0.001 or than so many permutations can tell."""
+    least = max(1 / resamples, 0.001)
+    return f"< {least:.1g}" if p < least or p <= 1.0001 / (resamples + 1) else f"{p:.3f}"
 
 
 def share(part: int, whole: int) -> str:

@@ -54,6 +54,16 @@ class Serving(NamedTuple):
     checked: str
 
 
+class Drawn(NamedTuple):
+    """How right the student's draws are, beside its greedy answers."""
+
+    temperature: float
+    top_p: float
+    accuracy: Interval
+    greedy_only: bool
+    """They are so much worse that it should not be sampled."""
+
+
 class CardFacts(NamedTuple):
     """Everything that a card says."""
 
@@ -73,6 +83,8 @@ class CardFacts(NamedTuple):
     difference: Interval | None
     """Accuracy minus that of the long student, paired by problem."""
     serving: Serving
+    drawn: Drawn | None = None
+    """None: nothing was drawn."""
 
 
 def card(facts: CardFacts) -> str:
@@ -170,8 +182,16 @@ def _making(facts: CardFacts) -> str:
 
 
 def _limits(facts: CardFacts) -> str:
-    unfinished = facts.measured[0].unfinished
-    return (
+    unfinished, drawn = facts.measured[0].unfinished, facts.drawn
+    sampled = (
+        ""
+        if drawn is None
+        else (
+            f"- Drawn at temperature {drawn.temperature:g} with top_p {drawn.top_p:g}, {_percent(drawn.accuracy)} of its answers are right"
+            f"{': ask it greedily (`temperature` 0), as it was measured' if drawn.greedy_only else ''}.\n"
+        )
+    )
+    return sampled + (
         f"- It was trained and measured on the task `{facts.task}` in English alone; on anything else nothing is known.\n"
         f"- {_percent(unfinished)} of its answers did not end within {facts.serving.max_tokens} tokens: set `max_tokens`.\n"
         "- Its thinking was selected for a right final answer, not for right steps: a right answer can stand on wrong steps.\n"

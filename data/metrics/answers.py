@@ -8,6 +8,13 @@ from math import comb
 from data.stopping import Vote, leaders_of
 
 AES_ALPHA, AES_BETA, AES_GAMMA = 1.0, 3.0, 5.0
+GREEDY_ONLY = 0.1
+"""A student whose draws are right so much more seldom than its greedy answers should not be sampled as it was."""
+
+
+def is_greedy_only(greedy: float | None, drawn: float | None) -> bool:
+    """Whether draws are that much worse than greedy answers."""
+    return greedy is not None and drawn is not None and greedy - drawn > GREEDY_ONLY
 
 
 def pass_at_k(draws: int, right: int, k: int) -> float:

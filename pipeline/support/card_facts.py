@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from data.metrics.answers import is_greedy_only
 from data.metrics.choose import Choice
 from data.records import Problem
 from pipeline.support.params import FileSource, HubSource, LabSource, ModelSource, Params, training_of
 from pipeline.support.student_settings import BASE, Student
-from students.card import CardFacts, Interval, Measured, Serving, Source, Training
+from students.card import CardFacts, Drawn, Interval, Measured, Serving, Source, Training
 from teachers.serve_check import Bounds, ServeReport
 from teachers.serving import ServeSettings, serve_arguments
 
@@ -37,7 +38,16 @@ def card_facts(params: Params, choice: Choice, metrics: Metrics, problems: Seque
         measured=[_measured(name, metrics) for name in dict.fromkeys(compared)],
         difference=_interval(f"{student}.vs_long_difference", metrics) if f"{student}.vs_long_difference" in metrics else None,
         serving=serving,
+        drawn=_drawn(params, student, metrics),
     )
+
+
+def _drawn(params: Params, student: str, metrics: Metrics) -> Drawn | None:
+    if f"{student}.pass_at_1" not in metrics:
+        return None
+    own, greedy = (_interval(f"{student}.{name}", metrics) for name in ("pass_at_1", "accuracy"))
+    settings = params.evaluate.sampling
+    return Drawn(settings.temperature, settings.top_p, own, is_greedy_only(greedy.value, own.value))
 
 
 def serving_facts(settings: ServeSettings, bounds: Bounds, found: ServeReport, *, instruction: str | None, max_tokens: int) -> Serving:

@@ -9,6 +9,7 @@ from math import isfinite
 
 from data.difficulty import difficulties
 from data.lineage import outcomes
+from data.metrics.answers import is_greedy_only
 from data.metrics.bootstrap import Estimate
 from data.metrics.cells import measures_of_draws
 from data.metrics.choose import Choice, choose
@@ -107,6 +108,14 @@ def findings(tables: Tables, params: Params) -> Findings:
         wrong={student: counts for student, rows in tables.lessons.items() if (counts := wrong_counts(rows))},
         asked=_asked(params, data_ratios(lengths, long=long)),
     )
+
+
+def greedy_only(found: Findings) -> list[str]:
+    """The students, the base aside, that answer well only greedily."""
+    if found.draws is None:
+        return []
+    both = {name: (found.test.summary[name]["accuracy"].value, own["pass_at_1"].value) for name, own in found.draws.summary.items()}
+    return [name for name, (greedy, drawn) in both.items() if name != BASE and is_greedy_only(greedy, drawn)]
 
 
 def _part(scores: Sequence[Score], split: Split, mode: str) -> list[Score]:

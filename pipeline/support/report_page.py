@@ -8,7 +8,7 @@ from data.difficulty import EASY_FROM, HARD_TO, Difficulty
 from data.metrics.answers import AES_ALPHA, AES_BETA, AES_GAMMA
 from data.metrics.compare import MIN_PROBLEMS, Comparison, Keeps, Paired
 from data.metrics.lengths import REGROWN, data_ratios, regrows
-from pipeline.support.findings import Findings
+from pipeline.support.findings import Findings, greedy_only
 from pipeline.support.params import Report
 from pipeline.support.report_text import NONE, Table, count, markdown, p_value, percent, plain, points, ratio, share
 from pipeline.support.report_votes import vote_sections
@@ -96,6 +96,7 @@ def _headline(found: Findings, settings: Report) -> str:
     return (
         f"The best short student, chosen on validation, is `{best}`. On the test problems it {claims[pair.keeps]} "
         f"(difference {points(pair.difference)} points) at {ratio(pair.token_ratio)} of its tokens.{margin}"
+        + (" **It should be asked greedily:** its draws are far less often right, see below." if best in greedy_only(found) else "")
     )
 
 
@@ -133,6 +134,11 @@ def _draws(found: Findings, settings: Report) -> list[str]:
         title,
         markdown((header, rows)),
         "pass@k is unbiased; in maj@k ties share the credit, and answers that cannot be read do not vote.",
+        *(
+            f"`{student}` should be asked greedily: {percent(found.test.summary[student]['accuracy'])} of those answers are right, and "
+            f"{percent(found.draws.summary[student]['pass_at_1'])} of its draws."
+            for student in greedy_only(found)
+        ),
     ]
 
 

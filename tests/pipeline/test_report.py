@@ -15,7 +15,7 @@ from data.tables import write_table
 from data.tasks.lab_tokenizer import train_tokenizer
 from pipeline.report import _body, report
 from pipeline.support import paths, report_plots
-from pipeline.support.findings import Tables, candidates, findings, flat, headline
+from pipeline.support.findings import Findings, Tables, candidates, findings, flat, greedy_only, headline
 from pipeline.support.params import Params
 from pipeline.support.report_page import main_table, page
 from pipeline.support.stage import Statistics
@@ -249,6 +249,20 @@ def test_without_draws_there_is_no_table_of_draws(tables: Tables) -> None:
     greedy = replace(tables, scores=[score for score in tables.scores if score.mode == "greedy"])
     found = findings(greedy, _params())
     assert found.draws is None and "pass@" not in page(found, _params().report, "", "")
+
+
+def test_a_student_whose_draws_are_far_below_its_greedy_answers_is_named(tables: Tables) -> None:
+    def with_draws(right: float) -> Findings:
+        scores = [
+            score.model_copy(update={"outcome": Outcome.RIGHT if number % 100 < 100 * right else Outcome.WRONG})
+            if score.mode == "draw" and score.student == "post_think" else score
+            for number, score in enumerate(tables.scores)
+        ]  # fmt: skip
+        return findings(replace(tables, scores=scores), _params())
+
+    assert greedy_only(with_draws(0.0)) == ["post_think"] and greedy_only(with_draws(1.0)) == []
+    assert "`post_think` should be asked greedily" in page(with_draws(0.0), _params().report, "", "")
+    assert "asked greedily" not in page(with_draws(1.0), _params().report, "", "")
 
 
 def test_training_curves_are_read_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

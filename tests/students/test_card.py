@@ -4,7 +4,7 @@ from pathlib import Path
 
 import yaml
 
-from students.card import CardFacts, Interval, Measured, Serving, Source, Training, card
+from students.card import CardFacts, Drawn, Interval, Measured, Serving, Source, Training, card
 
 GOLDEN = Path("tests/golden/card.md")
 FACTS = CardFacts(
@@ -51,6 +51,13 @@ def test_a_bound_that_is_not_defined_is_a_dash_and_nothing_is_compared_without_a
     text = card(alone)
     assert "| `post_think` | 50.0 % [–, –] |" in text
     assert "Paired difference" not in text
+
+
+def test_draws_are_said_and_a_student_that_should_not_be_sampled_is_named_as_one() -> None:
+    drawn = Drawn(1.0, 0.9, Interval(0.213, 0.181, 0.246), greedy_only=True)
+    line = "- Drawn at temperature 1 with top_p 0.9, 21.3 % [18.1, 24.6] of its answers are right"
+    assert f"{line}: ask it greedily" in card(FACTS._replace(drawn=drawn))
+    assert f"{line}.\n" in card(FACTS._replace(drawn=drawn._replace(greedy_only=False)))
 
 
 def test_a_system_message_is_quoted_line_by_line_or_said_to_be_needless() -> None:

@@ -62,7 +62,7 @@ def test_an_answer_that_came_together_with_the_greeting_is_heard() -> None:
 def test_a_verdict_does_not_depend_on_when_anybody_looks() -> None:
     with Pool(PoolSettings(HOSTILE, 1, 0.3)) as pool:
         pool.put(Task("slow", REFERENCE, "compute 1.6"))
-        time.sleep(4)  # it has long been done, and took too long for that
+        time.sleep(3)  # it has long been done, and took too long for that
         ((key, judgement),) = pool.ready(wait=True)
     assert (key, judgement.outcome) == ("slow", Outcome.TIMEOUT)
 

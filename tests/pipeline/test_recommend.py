@@ -63,6 +63,7 @@ def test_probes_are_trained_once_and_one_is_recommended(
     assert again.choice == found.choice
 
 
+@pytest.mark.slow
 def test_the_files_that_are_written_run(params: Params, tables: Tables, tmp_path: Path) -> None:
     found = recommend(params, tables, OPTIONS, tmp_path / "recommend")
     path = command._write(found, OPTIONS, tmp_path / "recommend")

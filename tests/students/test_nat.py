@@ -134,6 +134,7 @@ def test_it_is_sampled_with_transformers_and_never_merged_or_served(nat_job, bas
         merged(nat_job.model, base, tmp_path / "out")
 
 
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_adapter(nat_job, killed_after):
     killed = nat_job.model_copy(update={"work": nat_job.work.with_name("killed")})
     train(nat_job)

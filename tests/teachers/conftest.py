@@ -18,6 +18,12 @@ Page = Callable[[str, dict[str, Any]], tuple[int, str]]
 Web = Callable[[Page], str]
 
 
+class WebServer(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128  # with the usual 5, some of many connections at once wait a second for their second attempt
+
+
 @pytest.fixture
 def web() -> Iterator[Web]:
     """Starts servers on loopback that answer by a function; gives their addresses."""
@@ -48,9 +54,7 @@ def web() -> Iterator[Web]:
             def log_message(self, *args: object) -> None:
                 pass
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        server.daemon_threads = True
-        server.block_on_close = False
+        server = WebServer(("127.0.0.1", 0), Handler)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         started.append(server)
         return f"http://127.0.0.1:{server.server_address[1]}"

@@ -149,7 +149,7 @@ def test_few_texts_wait_for_their_verdicts_however_many_the_problems(tmp_path: P
     """Problems are opened no faster than they are judged, from the store too, which gives completions faster than any engine."""
     made = [
         Problem.create(task="t", split=Split.TRAIN, question=f"Solve {n}.", reference=ExpressionReference(value="\\frac{1}{2}"))
-        for n in range(60)
+        for n in range(30)
     ]
     asked = [Asked(problem, tuple(problem.question.encode())) for problem in made]
     own = EngineSpec("scripted", ModelRef(Path("nowhere")), batch=8)

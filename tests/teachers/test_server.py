@@ -6,15 +6,18 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import teachers.server
 from data.chat import completion_ids, prompt_ids
 from data.errors import EngineError, ParamsError
 from data.records import Status
 from data.tasks.lab_tokenizer import train_tokenizer
+from teachers.decoding import Decoder
 from teachers.engine import Completion, EngineSpec, Listed, ModelRef, Question, Request, SamplingSettings
 from teachers.generate import Generator
 from teachers.hf import HfEngine
@@ -23,6 +26,7 @@ from teachers.serving import Server, ServeSettings, machine_arguments
 
 CHANCE = SamplingSettings(1.0, 0.9, 40)
 QUESTIONS = [f"How many is {i} and 1?" for i in range(12)]
+LOADED = cache(Decoder)
 THROUGH = (0, "")
 """What a page answers that lets a request through."""
 Page = Callable[[str, dict[str, Any]], tuple[int, str]]
@@ -38,6 +42,12 @@ def folder(tokenizer, tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("teacher")
     tokenizer.save_pretrained(place)
     return place
+
+
+@pytest.fixture(autouse=True)
+def _tokenizers_are_loaded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Most of the time of a start; every test starts engines of the same folder."""
+    monkeypatch.setattr(teachers.server, "Decoder", LOADED)
 
 
 class Served:

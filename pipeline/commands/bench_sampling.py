@@ -8,6 +8,7 @@ each and by ESC, with a store of its own for each way.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -37,7 +38,7 @@ from teachers.drawing import Drawing, drawn_by
 from teachers.engine import EngineSpec, ModelRef, SamplingSettings
 from teachers.generate import Generator
 from teachers.sampling import Asked, Failures, Recipe, asked_of, text_of
-from teachers.vllm_start import engine_arguments
+from teachers.vllm_start import ENVIRONMENT, engine_arguments
 
 RESAMPLES = 2000
 WARM = 10**6
@@ -109,6 +110,7 @@ class Raw:
     """vLLM's own batch interface, with the arguments of the engine."""
 
     def __init__(self, bench: Bench) -> None:
+        os.environ.update({name: value for name, value in ENVIRONMENT.items() if name not in os.environ})  # before vLLM is imported
         from vllm import LLM
 
         self._bench = bench

@@ -90,7 +90,7 @@ def _answered(
 def _by_engine(subjects: Iterable[Subject], spec: EngineSpec) -> list[tuple[EngineSpec, list[Subject]]]:
     """The subjects that the engine of `spec` takes, and those that only transformers does."""
     known = list(subjects)
-    special = [subject for subject in known if spec.kind not in WITHOUT_WEIGHTS and not is_plain(subject.model.adapter)]
+    special = [subject for subject in known if spec.worker.kind not in WITHOUT_WEIGHTS and not is_plain(subject.model.adapter)]
     plain = [subject for subject in known if subject not in special]
     slow = replace(spec, kind="hf", arguments={}, batch=min(spec.batch, HF_BATCH))
     return [(own, group) for own, group in ((spec, plain), (slow, special)) if group]

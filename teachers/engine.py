@@ -7,13 +7,14 @@ is started only for what the store lacks (teachers/generate.py). Kinds:
     hf         transformers (teachers/hf.py)
     vllm       vLLM in its own engine process (teachers/vllm.py)
     server     one or many OpenAI-compatible endpoints (teachers/server.py)
+    ray        workers on a Ray cluster, each with one of the first three (teachers/ray.py)
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, Self
 
@@ -86,6 +87,13 @@ class EngineSpec:
     max_model_length: int = 512
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def worker(self) -> EngineSpec:
+        """What computes, and so decides what is written: of `ray` the engine that its workers run, else this one."""
+        if self.kind != "ray":
+            return self
+        return replace(self, kind=self.arguments.get("engine", "vllm"), arguments=self.arguments.get("arguments") or {})
+
 
 class Requests(Protocol):
     """Where an engine takes its requests from, whenever it has room."""
@@ -120,3 +128,8 @@ class Engine(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc_info: object) -> None: ...
+
+
+def closable(completions: Iterator[Completion]) -> Generator[Completion]:
+    """Any iterator as a generator, so that leaving its loop early reaches the engine at once."""
+    yield from completions

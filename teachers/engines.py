@@ -11,6 +11,7 @@ from teachers.engine import Engine, EngineSpec
 KINDS = {
     "scripted": "teachers.scripted:ScriptedEngine",
     "hf": "teachers.hf:HfEngine",
+    "ray": "teachers.ray:RayEngine",
     "server": "teachers.server:ServerEngine",
     "vllm": "teachers.vllm:VllmEngine",
 }

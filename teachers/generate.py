@@ -5,7 +5,6 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import defaultdict
-from collections.abc import Generator as Closable
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -15,7 +14,7 @@ from typing import Self
 
 from data.errors import EngineError
 from data.records import Status
-from teachers.engine import Completion, Engine, EngineSpec, Listed, ModelRef, Request, Requests, SamplingSettings
+from teachers.engine import Completion, Engine, EngineSpec, Listed, ModelRef, Request, Requests, SamplingSettings, closable
 from teachers.engines import start
 from teachers.identity import identity
 from teachers.store import CompletionStore, StoredCompletion, completion_key
@@ -171,7 +170,7 @@ class Generator:
         return Completion(request, Status.ERROR, "refused", "", (), detail)
 
     def _run(self, engine: Engine, source: Requests, waiting: _Waiting, writer: str) -> Iterator[Completion]:
-        with closing(_closable(engine.generate(waiting))) as completions:
+        with closing(closable(engine.generate(waiting))) as completions:
             for completion in completions:
                 stored = StoredCompletion.of(writer, completion)
                 self._opened.put(stored)
@@ -209,8 +208,3 @@ class Generator:
         engine, self._engine, self._engine_model = self._engine, None, None
         if engine is not None:
             engine.__exit__(None, None, None)
-
-
-def _closable(completions: Iterator[Completion]) -> Closable[Completion]:
-    """Any iterator as a generator, so that leaving the loop early reaches the engine at once."""
-    yield from completions

@@ -62,6 +62,7 @@ NEUTRAL_ARGUMENTS = {
 
 def identity(spec: EngineSpec, model: ModelRef) -> str:
     """16 hex digits of everything but the request that decides what `model` writes under `spec`."""
+    spec = spec.worker
     neutral = NEUTRAL_ARGUMENTS.get(spec.kind, set())
     arguments = {name: _content(name, value) for name, value in spec.arguments.items() if name not in neutral}
     adapter = None if model.adapter is None else adapter_hash(model.adapter)
@@ -84,7 +85,7 @@ def engine_version(kind: str) -> str:
 
 def resolve_dtype(spec: EngineSpec) -> str:
     """The number format that is computed in: `auto` is bfloat16 on GPUs that have it, else float32; none where no weights lie here."""
-    if spec.kind in WITHOUT_WEIGHTS:
+    if spec.worker.kind in WITHOUT_WEIGHTS:
         return "none"
     return _auto_dtype() if spec.dtype == "auto" else spec.dtype
 

@@ -32,7 +32,7 @@ class Recipe:
 
     def settings_id(self, spec: EngineSpec) -> str:
         """A hash of whatever shapes the text; paths, batch sizes and other ways to get the same text are not part of it."""
-        return content_id("sample", self.sampling._asdict(), self.instruction, self.written, spec.kind, spec.dtype)
+        return content_id("sample", self.sampling._asdict(), self.instruction, self.written, spec.worker.kind, spec.dtype)
 
 
 class Asked(NamedTuple):

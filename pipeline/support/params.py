@@ -38,9 +38,9 @@ class ModelSource(Section):
 
 
 class EngineSettings(Section):
-    """Who computes: `arguments` go to the engine as they are (vLLM: engine arguments, hf: none, server: teachers/server.py)."""
+    """Who computes: `arguments` go to the engine as they are (vLLM: engine arguments, hf: none, others: their files in teachers/)."""
 
-    kind: Literal["scripted", "hf", "vllm", "server"] = "vllm"
+    kind: Literal["scripted", "hf", "vllm", "server", "ray"] = "vllm"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto`: bfloat16 on GPUs that have it, else float32."""
     batch: int = Field(256, ge=1, le=4096)

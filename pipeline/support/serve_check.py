@@ -31,8 +31,8 @@ def serve_settings(settings: Handoff, spec: EngineSpec) -> ServeSettings:
         settings.port,
         resolve_dtype(spec),
         spec.max_model_length,
-        dict(spec.arguments),
-        machine_arguments(spec),
+        dict(spec.worker.arguments),
+        machine_arguments(spec.worker),
         settings.start_seconds,
     )
 

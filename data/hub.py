@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 from data.errors import ParamsError, TextFormatError
 
@@ -25,7 +26,7 @@ def local_folder(path: str, revision: str | None) -> Path:
         folder = _fetch(path, revision)
     if not (folder / "config.json").is_file():
         raise ParamsError(f"{folder}: the folder holds no config.json; a model folder in Hugging Face layout is needed")
-    if not _has_chat_template(folder):
+    if not chat_template(folder):
         raise TextFormatError(
             f"{folder}: the tokenizer has no chat template; add the file chat_template.jinja, or `chat_template` in tokenizer_config.json"
         )
@@ -52,8 +53,12 @@ def _fetch(name: str, revision: str | None) -> Path:
         ) from error
 
 
-def _has_chat_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").is_file() or (folder / "chat_template.json").is_file():
-        return True
-    settings = folder / "tokenizer_config.json"
-    return settings.is_file() and bool(json.loads(settings.read_text(encoding="utf-8")).get("chat_template"))
+def chat_template(folder: Path) -> Any:
+    """The chat template in a model folder, a text or several by name; None where there is none."""
+    plain = folder / "chat_template.jinja"
+    if plain.is_file():
+        return plain.read_text(encoding="utf-8")
+    for file in (folder / "chat_template.json", folder / "tokenizer_config.json"):
+        if file.is_file() and (found := json.loads(file.read_text(encoding="utf-8")).get("chat_template")):
+            return found
+    return None

@@ -16,7 +16,7 @@ from data.errors import EngineError
 from data.records import Status
 from teachers.engine import Completion, Engine, EngineSpec, Listed, ModelRef, Request, Requests, SamplingSettings, closable
 from teachers.engines import start
-from teachers.identity import identity
+from teachers.identity import template_hash, writer_of
 from teachers.store import CompletionStore, StoredCompletion, completion_key
 
 _LOG = logging.getLogger(__name__)
@@ -138,7 +138,9 @@ class Generator:
 
     def _writer(self, model: ModelRef) -> str:
         self._opened.refresh()
-        return identity(self.spec, model)
+        writer = writer_of(self.spec, model)
+        self._opened.describe({**writer._asdict(), "chat_template": template_hash(model.folder)}, identity=writer.identity)
+        return writer.identity
 
     def _read_ahead(self, source: Requests, waiting: _Waiting, writer: str) -> Iterator[Completion]:
         """Fill up what waits for the engine; yields what needs no engine."""

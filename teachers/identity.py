@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from data.adapters import ADAPTER
 from data.errors import EngineError
+from data.hub import chat_template
 from data.records import content_id
 from teachers.engine import EngineSpec, ModelRef
 
@@ -60,13 +61,36 @@ NEUTRAL_ARGUMENTS = {
 """Engine arguments that change speed and memory, not the distribution of texts. All others are part of the identity."""
 
 
-def identity(spec: EngineSpec, model: ModelRef) -> str:
-    """16 hex digits of everything but the request that decides what `model` writes under `spec`."""
+class Writer(NamedTuple):
+    """Everything but the request that decides what is written."""
+
+    engine: str
+    version: str
+    dtype: str
+    model: str
+    """Hash of weights, settings, tokenizer and template."""
+    adapter: str | None
+    arguments: Mapping[str, Any]
+
+    @property
+    def identity(self) -> str:
+        """16 hex digits of it."""
+        return content_id("writer", *self)
+
+
+def writer_of(spec: EngineSpec, model: ModelRef) -> Writer:
+    """Who writes where `model` generates under `spec`."""
     spec = spec.worker
     neutral = NEUTRAL_ARGUMENTS.get(spec.kind, set())
     arguments = {name: _content(name, value) for name, value in spec.arguments.items() if name not in neutral}
     adapter = None if model.adapter is None else adapter_hash(model.adapter)
-    return content_id("writer", spec.kind, engine_version(spec.kind), resolve_dtype(spec), _weights(spec, model), adapter, arguments)
+    return Writer(spec.kind, engine_version(spec.kind), resolve_dtype(spec), _weights(spec, model), adapter, arguments)
+
+
+def template_hash(folder: Path) -> str | None:
+    """16 hex digits of the chat template in a model folder; None where it has none."""
+    template = chat_template(folder)
+    return None if template is None else content_id("template", template)
 
 
 def engine_version(kind: str) -> str:

@@ -26,7 +26,7 @@ from data.errors import EngineError, ParamsError
 from data.records import Section
 from teachers.engine import Completion, Engine, EngineSpec, ModelRef, Request, Requests, closable
 from teachers.engines import start
-from teachers.identity import engine_version, identity, resolve_dtype
+from teachers.identity import Writer, writer_of
 
 _LOG = logging.getLogger(__name__)
 AHEAD = 4
@@ -68,10 +68,8 @@ class Ready(NamedTuple):
 
     place: str
     """Host and process."""
-    identity: str
-    """As which its completions would be stored (teachers.identity)."""
-    version: str
-    dtype: str
+    writer: Writer
+    """As whose its completions would be stored."""
 
 
 class Worker:
@@ -91,7 +89,7 @@ class Worker:
         else:
             self._engine.use(model)
         place = f"{os.uname().nodename}, process {os.getpid()}"
-        return Ready(place, identity(self._spec, model), engine_version(self._spec.kind), resolve_dtype(self._spec))
+        return Ready(place, writer_of(self._spec, model))
 
     def take(self) -> Request | None:
         """For the engine: the next request."""
@@ -255,11 +253,12 @@ class RayEngine:
         if worker.model != self._model:
             self._prepare(worker)
             return
-        if ready.identity != identity(self._spec, self._model):
+        own = writer_of(self._spec, self._model)
+        if differing := [name for name, mine, its in zip(Writer._fields, own, ready.writer, strict=True) if mine != its]:
+            named = "; ".join(f"{name}: {getattr(ready.writer, name)}, here {getattr(own, name)}" for name in differing)
             raise EngineError(
-                f"worker {worker.number} ({ready.place}) has {ready.version}, {ready.dtype}, and this machine "
-                f"{engine_version(self._spec.kind)}, {resolve_dtype(self._spec)}, or the files of {self._model.folder} differ; install the "
-                "same locks everywhere, put the same model at the same place, and name engine.dtype instead of auto"
+                f"worker {worker.number} ({ready.place}) would write as another than this machine says ({named}); install the same locks "
+                "everywhere, put the same model at the same place, and name engine.dtype instead of auto"
             )
         worker.is_ready = self._was_ready = True
 

@@ -14,27 +14,32 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, NonNegativeInt, ValidationError
 
 from data.errors import StoreError
 from data.records import Record, Status
 from data.tables import read_table, write_table
-from teachers.engine import Completion, Request
+from teachers.engine import Completion, Request, SamplingSettings
 from teachers.shards import SUFFIX, ShardWriter, disk_errors, shard_path, whole_lines
 
 _LOG = logging.getLogger(__name__)
+WRITERS = "writers"
+"""Folder in the store: for every identity what it stands for."""
 
 
 class StoredCompletion(Record):
-    """One line of the store; `identity` names the model and engine that wrote it (teachers/identity.py)."""
+    """One line of the store; `identity` names the model and engine that wrote it, told in the store's folder WRITERS."""
 
     key: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
     identity: str
     draw: NonNegativeInt
+    sampling: SamplingSettings | None = None
+    """None: written before lines held it."""
     status: Status
     finish_reason: str
     text: str
@@ -51,6 +56,7 @@ class StoredCompletion(Record):
             key=completion_key(identity, request),
             identity=identity,
             draw=request.draw,
+            sampling=request.sampling,
             status=completion.status,
             finish_reason=completion.finish_reason,
             text=completion.text,
@@ -121,6 +127,17 @@ class CompletionStore:
             self._read_up_to[self._writer.path] = offset + len(line) + 1
         if stored.status.final:
             self._places[key] = (self._writer.path, offset)
+
+    def describe(self, who: Mapping[str, Any], *, identity: str) -> None:
+        """Keep in words whom an identity names, in WRITERS/IDENTITY.json."""
+        file = self.folder / WRITERS / f"{identity}.json"
+        if file.exists():
+            return
+        with disk_errors(file):
+            file.parent.mkdir(parents=True, exist_ok=True)
+            unfinished = file.with_suffix(f".{os.getpid()}")
+            unfinished.write_text(json.dumps(who, indent=1) + "\n", encoding="utf-8")
+            unfinished.replace(file)
 
     def export_to(self, path: Path) -> int:
         """Write all final completions as one table (`.jsonl` or `.jsonl.zst`), sorted by key; returns how many."""

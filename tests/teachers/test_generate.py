@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from collections import Counter
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from data.errors import EngineError, ParamsError
 from data.records import Status
 from teachers.engine import EngineSpec, ModelRef, Question, Request, SamplingSettings
 from teachers.generate import RESTARTS, Generator
+from teachers.identity import model_hash, template_hash
 
 GREEDY = SamplingSettings(0.0, 1.0, 300)
 
@@ -32,6 +35,18 @@ def test_every_request_is_answered_once_and_a_second_run_finds_all(tmp_path: Pat
         assert {c.request: c for c in generator.complete(requests(10))} == first
         assert (generator.found, generator.made) == (20, 0)
     assert set(first) == set(requests(10))
+
+
+def test_the_store_says_who_wrote_and_how(tmp_path: Path, model_folder: Path) -> None:
+    own = EngineSpec("hf", ModelRef(model_folder), dtype="float32")
+    with Generator(own, tmp_path, shard="one") as generator:
+        list(generator.complete([Request((5, 6), SamplingSettings(0.5, 0.9, 3), 0)]))
+    (line,) = (tmp_path / "one.jsonl").read_text().splitlines()
+    stored = json.loads(line)
+    assert stored["sampling"] == [0.5, 0.9, 3]
+    who = json.loads((tmp_path / "writers" / f"{stored['identity']}.json").read_text())
+    assert (who["engine"], who["version"], who["dtype"]) == ("hf", f"transformers {metadata.version('transformers')}", "float32")
+    assert (who["model"], who["adapter"], who["chat_template"]) == (model_hash(model_folder), None, template_hash(model_folder))
 
 
 def test_equal_requests_share_one_completion(tmp_path: Path) -> None:

@@ -9,11 +9,15 @@ import pytest
 
 from data.errors import EngineError
 from teachers.engine import EngineSpec, ModelRef
-from teachers.identity import adapter_hash, identity, model_hash
+from teachers.identity import adapter_hash, model_hash, template_hash, writer_of
 
 
 def spec(folder: Path, kind: str = "hf", **arguments: object) -> EngineSpec:
     return EngineSpec(kind, ModelRef(folder), dtype="float32", arguments=arguments)
+
+
+def identity(spec: EngineSpec, model: ModelRef) -> str:
+    return writer_of(spec, model).identity
 
 
 def copy(folder: Path, target: Path) -> Path:
@@ -68,3 +72,15 @@ def test_folders_without_a_model_are_named(tmp_path: Path) -> None:
     for broken in (lambda: model_hash(tmp_path), lambda: adapter_hash(tmp_path)):
         with pytest.raises(EngineError, match=str(tmp_path)):
             broken()
+
+
+def test_a_template_is_the_same_wherever_the_folder_keeps_it(model_folder: Path, tmp_path: Path) -> None:
+    there = copy(model_folder, tmp_path / "copy")
+    template = (there / "chat_template.jinja").read_text()
+    (there / "chat_template.jinja").unlink()
+    assert template_hash(there) is None
+    settings = there / "tokenizer_config.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "chat_template": template}))
+    assert template_hash(there) == template_hash(model_folder)
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "chat_template": template + " "}))
+    assert template_hash(there) != template_hash(model_folder)

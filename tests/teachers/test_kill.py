@@ -12,7 +12,7 @@ import pytest
 from data.records import content_id
 from teachers.engine import EngineSpec, ModelRef, Request, SamplingSettings
 from teachers.generate import Generator
-from teachers.identity import identity
+from teachers.identity import writer_of
 from teachers.store import CompletionStore, completion_key
 
 SETTINGS = SamplingSettings(1.0, 1.0, 300)
@@ -41,7 +41,7 @@ def made(folder: Path) -> list[str]:
 
 
 def stored(folder: Path, wanted: list[Request]) -> set[str]:
-    writer = identity(spec(folder / "log"), ModelRef(Path("none")))
+    writer = writer_of(spec(folder / "log"), ModelRef(Path("none"))).identity
     with CompletionStore(folder / "store") as store:
         return {content_id(*request) for request in wanted if store.find(completion_key(writer, request)) is not None}
 

@@ -20,7 +20,7 @@ from teachers import ray as engine_ray
 from teachers.engine import Completion, EngineSpec, Listed, ModelRef, Request, SamplingSettings
 from teachers.engines import start
 from teachers.generate import Generator
-from teachers.identity import identity
+from teachers.identity import writer_of
 
 SETTINGS = SamplingSettings(1.0, 1.0, 200)
 GREEDY = SamplingSettings(0.0, 1.0, 12)
@@ -49,7 +49,7 @@ def test_what_is_stored_is_what_the_workers_engine_wrote(model_folder: Path) -> 
     own = spec(model_folder, engine="hf")
     alone = EngineSpec("hf", own.model, batch=8)
     assert own.worker == alone
-    assert identity(own, own.model) == identity(alone, own.model)
+    assert writer_of(own, own.model) == writer_of(alone, own.model)
 
 
 def test_unknown_arguments_are_refused_before_a_cluster_is_asked(tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ class TestOnACluster:
             start(EngineSpec("ray", ModelRef(tmp_path), arguments=arguments))
 
     def test_a_worker_that_would_write_as_another_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(engine_ray, "identity", lambda *_: "another")
-        with pytest.raises(EngineError, match="same locks"):
+        monkeypatch.setattr(engine_ray, "writer_of", lambda *asked: writer_of(*asked)._replace(dtype="bfloat16"))
+        with pytest.raises(EngineError, match="dtype: none, here bfloat16"):
             start(spec(tmp_path))
 
     def test_all_workers_change_to_another_model(self, model_folder: Path, other_model_folder: Path) -> None:

@@ -19,8 +19,10 @@ from pipeline.support.params import PARAMS, Params, load
 from pipeline.support.report_page import main_table, ordered, page
 from pipeline.support.report_text import NONE, side_by_side, ways_of_shortening
 from pipeline.support.stage import Statistics, run_stage
+from pipeline.support.student_settings import ancestors
 from pipeline.support.text_table import render
 from pipeline.support.tracking import LOCK, Child, Execution, mirror
+from students.job import Trained
 
 EXAMPLES = 2
 
@@ -87,8 +89,17 @@ def _tables(params: Params) -> Tables:
         list(read_table(paths.SHORT_VERDICTS, Recheck)),
         read_all(paths.DRAWN, Drawn),
         lessons,
+        _trained(params),
         _counter(params),
     )
+
+
+def _trained(params: Params) -> dict[str, int]:
+    """Tokens of the first seed's training, and of those that it goes on from; students whose model is not there are left out."""
+    own = {student: Trained.read(paths.model_of(student, params.seeds[0])) for student in params.students}
+    tokens = {student: found.trained_tokens for student, found in own.items() if found}
+    chains = {student: [student, *ancestors(params.students, student)] for student in tokens}
+    return {student: sum(tokens[name] for name in chain) for student, chain in chains.items() if tokens.keys() >= set(chain)}
 
 
 def _counter(params: Params) -> Callable[[str], int]:

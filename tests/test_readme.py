@@ -16,6 +16,7 @@ COLUMNS = {
     "− positives, points": ("vs_long_difference", 100, "{:+.1f}", ""),
     "tokens ÷ long": ("vs_long_token_ratio", 1, "{:.2f}", ""),
     "data ÷ long": ("data_token_ratio", 1, "{:.2f}", ""),
+    "tokens trained": ("trained_tokens", 1e-6, "{:.2f}", " M"),
     "unfinished": ("unfinished", 100, "{:.1f}", " %"),
     "kept": ("kept", 1, "{:.2f}", ""),
     "survived": ("survival", 100, "{:.0f}", " %"),

@@ -40,6 +40,8 @@ class Tables:
     short_verdicts: Sequence[Recheck]
     drawn: Sequence[Drawn]
     lessons: Mapping[str, Sequence[Lesson]]
+    trained: Mapping[str, int]
+    """Student → tokens that its training read, prompts and all epochs, those of the students that it starts from included."""
     count_tokens: Callable[[str], int]
 
 
@@ -67,6 +69,8 @@ class Findings:
     common: int
     """Problems with a survivor of every compressor."""
     lengths: Mapping[str, LessonLength]
+    trained: Mapping[str, int]
+    """What a student's training cost, as in `Tables`."""
     wrong: Mapping[str, Counter[str]]
     """What students learn from that is wrong or worse, by reason; students that learn from nothing such are left out."""
     asked: Mapping[str, float]
@@ -105,6 +109,7 @@ def findings(tables: Tables, params: Params) -> Findings:
         ),
         common=len(common_problems(survivors)),
         lengths=lengths,
+        trained=tables.trained,
         wrong={student: counts for student, rows in tables.lessons.items() if (counts := wrong_counts(rows))},
         asked=_asked(params, data_ratios(lengths, long=long)),
     )
@@ -237,6 +242,7 @@ def _data(found: Findings, long: str) -> Iterator[Row]:
         yield f"{student}.lesson_rows", length.rows
         yield f"{student}.lesson_tokens", length.tokens
         yield f"{student}.data_token_ratio", ratios.get(student)
+        yield f"{student}.trained_tokens", found.trained.get(student)
     for compressor, counts in found.survival.items():
         yield f"compressor_{compressor}.survival", counts.survived / counts.traces
         yield f"compressor_{compressor}.gain", counts.gain

@@ -71,6 +71,7 @@ def page(found: Findings, settings: Report, examples: str, shortened: str) -> st
         shortened,
         "## What was taught, and what came of it",
         markdown(_lengths_table(found, settings)),
+        "Trained: all tokens that its training read, over all epochs, with those of the students that it starts from. "
         "Ratios of mean tokens (thinking + answer) to those of the long student: what the compressor was asked for, what the lessons hold, "
         "and what the student writes on the test problems. A student that writes surely more than "
         f"{REGROWN:g} × the answer tokens that it was taught grows again behind its thinking what was cut from it.",
@@ -194,7 +195,7 @@ def _spending(found: Findings) -> str:
 
 
 def _lengths_table(found: Findings, settings: Report) -> Table:
-    header = ("student", "rows", "tokens / row", "asked", "data", "student", "answer tokens taught", "written", "grows again?")
+    header = ("student", "rows", "tokens / row", "trained", "asked", "data", "student", "answer tokens taught", "written", "grows again?")
     return header, [_length_row(found, settings, student) for student in ordered(found.test, settings.long) if student in found.lengths]
 
 
@@ -204,7 +205,8 @@ def _length_row(found: Findings, settings: Report, student: str) -> list[str]:
     data = data_ratios(found.lengths, long=settings.long).get(student)
     ratios = [plain(found.asked.get(student)), plain(data), ratio(pair.token_ratio) if pair else "1.00"]
     grown = [f"{length.answer_tokens:.1f}", count(answer), "yes" if regrows(answer, length) else "no"]
-    return [student, str(length.rows), f"{length.tokens:.1f}", *ratios, *grown]
+    trained = found.trained.get(student)
+    return [student, str(length.rows), f"{length.tokens:.1f}", NONE if trained is None else f"{trained:,}", *ratios, *grown]
 
 
 def _wrong(found: Findings) -> list[str]:

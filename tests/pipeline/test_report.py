@@ -13,13 +13,14 @@ from data.records import Drawn, Lesson, NumberReference, Outcome, Problem, Reche
 from data.stopping import ENOUGH
 from data.tables import write_table
 from data.tasks.lab_tokenizer import train_tokenizer
-from pipeline.report import _body, report
+from pipeline.report import _body, _trained, report
 from pipeline.support import paths, report_plots
 from pipeline.support.findings import Findings, Tables, candidates, findings, flat, greedy_only, headline
 from pipeline.support.params import Params
 from pipeline.support.report_page import main_table, page
 from pipeline.support.stage import Statistics
 from pipeline.support.tracking import store_uri
+from students.job import Trained
 
 TOKENS = {"base": 80, "long": 200, "post_think": 60, "truncated": 40}
 EVERY = {"base": 5, "long": 1000, "post_think": 40, "truncated": 3}
@@ -133,7 +134,7 @@ def _tables() -> Tables:
         for trace, outcome in zip(long, ("right", "wrong"), strict=True)
     ]
     drawn = [Drawn(problem_id=TRAINED.id, draws=2, reason=ENOUGH, prompt_tokens=5, completion_tokens=60)]
-    return Tables(problems, scores, long, verdicts, short, rechecks, drawn, lessons, len)
+    return Tables(problems, scores, long, verdicts, short, rechecks, drawn, lessons, {"long": 5000, "post_think": 1800}, len)
 
 
 @pytest.fixture(scope="module")
@@ -158,6 +159,7 @@ def test_metrics_are_flat_and_rounded_and_named_by_student(tables: Tables) -> No
     assert metrics["post_think.vs_long_keeps_accuracy"] == "too few problems"
     assert metrics["truncated.unfinished"] > 0.3 and metrics["truncated.accuracy_finished"] == 1.0
     assert metrics["post_think.data_token_ratio"] == pytest.approx(0.3) and metrics["compressor_post_think.survival"] == 0.75
+    assert metrics["post_think.trained_tokens"] == 1800 and "truncated.trained_tokens" not in metrics
     assert metrics["best.student"] == "post_think" and metrics["long.validation_tokens"] == 200
     assert {"base.pass_at_1", "base.pass_at_2", "base.maj_at_2_low", "long.vs_base_difference_high"} <= set(metrics)
     assert all(isinstance(value, str) or value == round(value, 6) for value in metrics.values())
@@ -223,10 +225,23 @@ def test_the_page_says_what_a_stranger_needs(tables: Tables, folder: Path) -> No
     assert [row[0] for row in rows] == ["base", "long", "post_think", "truncated"] and all(len(row) == len(header) for row in rows)
     # A control is asked for the length of what it is like.
     assert any(
-        line.split("|")[1:7] == [" truncated  ", " 1    ", " 32.0         ", " 0.30  ", " 0.32 ", " 0.20 [0.20, 0.20] "]
+        line.split("|")[1:8] == [" truncated  ", " 1    ", " 32.0         ", " –       ", " 0.30  ", " 0.32 ", " 0.20 [0.20, 0.20] "]
         for line in text.splitlines()
     )
+    assert " 1,800 " in text
     assert json.loads((folder / "best.json").read_text())["student"] == "post_think"
+
+
+def test_a_training_costs_what_it_goes_on_from_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    values = _params().model_dump(by_alias=True)
+    for name, start in (("second", "long"), ("third", "second"), ("stray", "truncated")):
+        values["students"][name] = {"from": start, "lessons": {"post_think": 1}}
+    for name, tokens in (("long", 100), ("second", 20), ("third", 3), ("stray", 50)):
+        folder = paths.model_of(name, 0)
+        folder.mkdir(parents=True)
+        Trained(training_id="t", rows=1, dropped={}, steps=1, trained_tokens=tokens, supervised_tokens=1, precision="fp32").write(folder)
+    assert _trained(Params.model_validate(values)) == {"long": 100, "second": 120, "third": 123}
 
 
 def test_the_pareto_table_has_the_columns_of_the_plot(folder: Path) -> None:

@@ -80,6 +80,29 @@ def _bounded(rows: list[Row], kept: list[Row], training: Training) -> None:
     )
 
 
+def from_fork(rows: Sequence[Row], *, alone: bool) -> list[Row]:
+    """The rows, with wrong ones learnt from their fork on: the first token that no right row of the same question has there. `alone`: it
+    and nothing behind it. A wrong row without a right one is learnt whole, or from its first token.
+    """
+    right: dict[str, list[list[int]]] = {}
+    for row in rows:
+        if not row.wrong:
+            right.setdefault(row.question, []).append(row.input_ids)
+    return [_from_fork(row, right.get(row.question, []), alone=alone) if row.wrong else row for row in rows]
+
+
+def _from_fork(row: Row, right: Sequence[list[int]], *, alone: bool) -> Row:
+    start = len(row.labels) - len(supervised(row))
+    fork = max([start, *(_shared(row.input_ids, other) for other in right)])
+    end = min(fork + 1, len(row.labels)) if alone else len(row.labels)
+    return row._replace(labels=[IGNORED] * fork + row.labels[fork:end] + [IGNORED] * (len(row.labels) - end))
+
+
+def _shared(left: Sequence[int], right: Sequence[int]) -> int:
+    """How many tokens two rows begin with alike."""
+    return next((at for at, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+
+
 def supervised(row: Row) -> list[int]:
     """The tokens of a row that are learnt."""
     return [label for label in row.labels if label != IGNORED]

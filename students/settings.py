@@ -25,6 +25,9 @@ class Unlikelihood(Section):
     kind: Literal["unlikelihood"]
     weight: float = Field(0.05, gt=0, le=10)
     """Of the wrong rows (λ of arXiv 2312.12832, equation 16)."""
+    tokens: Literal["all", "after_fork", "fork"] = "all"
+    """Which tokens of a wrong row become unlikely. Its fork is the first that no right row of the same question has there: all tokens,
+    as published, push down too what right rows teach."""
 
 
 class Redi(Section):

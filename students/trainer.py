@@ -103,9 +103,9 @@ class ContrastTrainer(SidesTrainer):
         """Return this process's part of the global batch's loss; `num_items_in_batch` counts the supervised tokens of all processes."""
         logits_BTV = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
         found, wrong_B = likelihood(logits_BTV, inputs["labels"]), inputs["wrong"]
-        means_B = found.means()
-        self._note("logp_right", means_B[~wrong_B])
-        self._note("logp_wrong", means_B[wrong_B])
+        means_B, is_learnt_B = found.means(), found.mask_BS.any(-1)
+        self._note("logp_right", means_B[~wrong_B & is_learnt_B])
+        self._note("logp_wrong", means_B[wrong_B & is_learnt_B])
         whole = Whole(rows=self.global_rows, tokens=None if num_items_in_batch is None else int(num_items_in_batch))
         loss = contrast_loss(self.objective, found, wrong_B, inputs["reference"], whole)
         return self.accelerator.num_processes * loss  # gradients are averaged over the processes

@@ -35,7 +35,7 @@ from students.models import (
 )
 from students.preflight import check_collator, check_fits, preflight
 from students.reference import row_logprobs
-from students.rows import Encoded, Row, encode, layout, steps_of, supervised
+from students.rows import Encoded, Row, encode, from_fork, layout, steps_of, supervised
 from students.settings import Asc, Dpo, Nat, Nce, OfPairs, Sft, Unlikelihood
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, p
     from transformers import set_seed
 
     set_seed(job.seed)  # adapters and units are drawn before the trainer seeds
-    _check_wrong(job, rows)
+    learnt = _learnt(rows, job)
+    _check_wrong(job, learnt)
     arguments = arguments_of(job, len(rows), precision)  # before the model: ZeRO-3 shards weights while they load
     model = load_model(job.base, job.training, precision)
     check_fits(rows, model.config)
@@ -97,7 +98,7 @@ def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, p
     order = layout(rows, job.training, seed=job.seed)
     prepared, adapter = _prepared(job, model)
     trainer = _trainer_class(job, precision)(
-        model=prepared, args=arguments, train_dataset=_dataset(rows, order), processing_class=tokenizer, peft_config=adapter
+        model=prepared, args=arguments, train_dataset=_dataset(learnt, order), processing_class=tokenizer, peft_config=adapter
     )
     _adapter_in_fp32(trainer, job)
     check_collator(trainer.data_collator, rows, tokenizer)
@@ -110,9 +111,16 @@ def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, p
     return trainer
 
 
+def _learnt(rows: list[Row], job: Job) -> list[Row]:
+    """The rows with the labels that the objective learns."""
+    if isinstance(job.objective, Unlikelihood) and job.objective.tokens != "all":
+        return from_fork(rows, alone=job.objective.tokens == "fork")
+    return rows
+
+
 def _check_wrong(job: Job, rows: list[Row]) -> None:
     """An objective that needs wrong rows must not become another one where none are left."""
-    if isinstance(job.objective, Unlikelihood | OfPairs) and not any(row.wrong for row in rows):
+    if isinstance(job.objective, Unlikelihood | OfPairs) and not any(row.wrong and supervised(row) for row in rows):
         raise StageError(f"objective {job.objective.kind}: no wrong row is left of {len(rows)}; raise distill.training.max_length")
 
 
@@ -255,14 +263,14 @@ def _adapter_in_fp32(trainer: SFTTrainer, job: Job) -> None:
 
 
 def _trained(job: Job, encoded: Encoded, precision: Precision) -> Trained:
-    order = layout(encoded.rows, job.training, seed=job.seed)
+    order, learnt = layout(encoded.rows, job.training, seed=job.seed), _learnt(encoded.rows, job)
     return Trained(
         training_id=job.work.name,
         rows=len(encoded.rows),
         dropped=dict(encoded.dropped),
         steps=steps_of(len(encoded.rows), job.training),
         trained_tokens=sum(len(encoded.rows[i].input_ids) for i in order),
-        supervised_tokens=sum(len(supervised(encoded.rows[i])) for i in order),
+        supervised_tokens=sum(len(supervised(learnt[i])) for i in order),
         precision=precision.name,
     )
 

@@ -9,7 +9,7 @@ from data.chat import completion_ids, prompt_ids
 from data.errors import ParamsError, PreflightError, StageError
 from data.records import Role
 from students.preflight import check_labels
-from students.rows import IGNORED, OVERLONG, encode, layout, steps_of, supervised, training_order
+from students.rows import IGNORED, OVERLONG, Row, encode, from_fork, layout, steps_of, supervised, training_order
 from students.settings import Training
 
 
@@ -122,3 +122,36 @@ def test_rows_of_a_batch_have_similar_lengths_and_lengths_do_not_drift():
 def test_another_seed_is_another_order():
     lengths = [10] * 64
     assert training_order(lengths, settings(), seed=0) != training_order(lengths, settings(), seed=1)
+
+
+def plain_row(tokens, *, wrong, question="q", prompt=2):
+    return Row("t", question, "", tokens, [IGNORED] * prompt + tokens[prompt:], wrong)
+
+
+def test_a_wrong_row_is_learnt_from_where_it_leaves_every_right_row():
+    right = [plain_row([1, 2, 3, 4, 5, 9], wrong=False), plain_row([1, 2, 3, 6, 9], wrong=False)]
+    wrong, stranger = plain_row([1, 2, 3, 6, 7, 8, 9], wrong=True), plain_row([1, 2, 3, 6, 9], wrong=True, question="another")
+    assert [row.labels for row in from_fork([*right, wrong, stranger], alone=False)] == [
+        *(row.labels for row in right),
+        [IGNORED] * 4 + [7, 8, 9],
+        stranger.labels,
+    ]
+    assert [supervised(row) for row in from_fork([*right, wrong, stranger], alone=True)[2:]] == [[7], [3]]
+
+
+def test_a_wrong_row_that_a_right_one_goes_on_from_is_not_learnt():
+    rows = [plain_row([1, 2, 3, 4], wrong=False), plain_row([1, 2, 3], wrong=True)]
+    assert supervised(from_fork(rows, alone=False)[1]) == []
+
+
+tokens = st.lists(st.integers(0, 2), min_size=3, max_size=8)
+
+
+@given(st.lists(tokens, max_size=4), tokens)
+def test_from_its_fork_on_a_wrong_row_has_what_no_right_row_has(right, wrong):
+    rows = from_fork([*(plain_row(row, wrong=False) for row in right), plain_row(wrong, wrong=True)], alone=False)
+    labels = rows[-1].labels
+    fork = labels.count(IGNORED)
+    assert labels == [IGNORED] * fork + wrong[fork:]
+    assert all(row[: fork + 1] != wrong[: fork + 1] or fork == len(wrong) for row in right)
+    assert fork == 2 or any(row[:fork] == wrong[:fork] for row in right)

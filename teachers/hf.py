@@ -96,13 +96,14 @@ class HfEngine:
 def load_model(model: ModelRef, *, dtype: str, device: str | None = None) -> Any:
     """A model for inference with its adapter on top, on `device` (default: the GPU if there is one). Its own sampling defaults are off."""
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, GenerationConfig
 
     try:
         loaded = AutoModelForCausalLM.from_pretrained(model.folder, dtype=getattr(torch, dtype))
         if model.adapter is not None:
             loaded = with_adapter(loaded, model.adapter)
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise EngineError(f"{model.folder} (adapter: {model.adapter}) cannot be loaded: {error}") from error
     # Sampling defaults of a model folder (top_k, repetition penalty) would join in unasked.
     loaded.generation_config = GenerationConfig()

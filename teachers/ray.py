@@ -2,8 +2,8 @@
 
 The driver (the process of the stage, the store's only writer) gives every worker a little more than its engine holds at a time, and gets
 completions back as they end. What was with a worker that died goes to the others, and a new worker takes its place; no completion is
-handed over twice, since one counts only when the driver has it. A worker that would write under another identity (another library,
-number format or weights on its machine) is refused.
+handed over twice, since one counts only when the driver has it. A request with which workers died again and again ends as an error. A
+worker that would write as another than this machine says (another library, number format or weights) is refused before it starts.
 
 Every machine needs the same locks, this folder and the models at the same places, such as a shared file system.
 """
@@ -11,19 +11,23 @@ Every machine needs the same locks, this folder and the models at the same place
 from __future__ import annotations
 
 import logging
+import math
 import os
+import queue
+import threading
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from data.errors import EngineError, ParamsError
-from data.records import Section
+from data.records import Section, Status
 from teachers.engine import Completion, Engine, EngineSpec, ModelRef, Request, Requests, closable
 from teachers.engines import start
 from teachers.identity import Writer, writer_of
@@ -31,13 +35,12 @@ from teachers.identity import Writer, writer_of
 _LOG = logging.getLogger(__name__)
 AHEAD = 4
 """A worker holds one request more for every so many that its engine takes at a time, so that an engine with room never waits."""
-GATHER_SECONDS = 0.05
-"""How long a worker collects completions before it hands them over."""
+HAND_OVER_SECONDS = 0.5
+"""How long a call of a worker waits for a completion; after that the worker may get new requests."""
 CLOSE_SECONDS = 20.0
 """How long a worker may take to free its engine; then it is killed."""
 DEATHS = 3
-"""How many deaths an engine outlives, for every worker that it was started with."""
-
+"""With how many deaths of workers a request ends as an error. So many for every worker, without a completion between, end the engine."""
 ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_worker_niceness": "0",  # Ray's own 15 starves engines beside whatever else computes on the machine
@@ -53,74 +56,55 @@ class RayArguments(Section):
     workers: int = Field(1, ge=1)
     address: str | None = None
     """`auto` or `host:port` of a cluster that runs; null: one of its own, on this machine."""
-    gpus: float = Field(0.0, ge=0)
-    """Of each worker; with tensor_parallel_size n they are n."""
+    gpus: float | None = Field(None, ge=0)
+    """Of each worker; null: as many as its engine spreads over, where the cluster has any."""
     cpus: float = Field(1.0, gt=0)
-    """Of each worker."""
+    """Of each worker. An engine that computes on them does so with so many threads, unless OMP_NUM_THREADS says otherwise."""
     start_seconds: float = Field(900.0, gt=0)
     """How long no worker may be ready: room in the cluster, and the start of an engine."""
     arguments: dict[str, Any] = {}
     """Of the workers' engine."""
 
-
-class Ready(NamedTuple):
-    """What a worker says once its engine can generate."""
-
-    place: str
-    """Host and process."""
-    writer: Writer
-    """As whose its completions would be stored."""
+    @field_validator("gpus")
+    @classmethod
+    def _whole(cls, gpus: float | None) -> float | None:
+        if gpus is not None and gpus > 1 and gpus != int(gpus):
+            raise ValueError("more than one GPU must be a whole number of them")
+        return gpus
 
 
 class Worker:
-    """The far side: an engine in a process of the cluster. Its calls come one after the other."""
+    """The far side: an engine in a process of the cluster. Its calls come one after the other; the engine runs in a thread beside them."""
 
-    def __init__(self, spec: EngineSpec, folder: Path) -> None:
-        os.chdir(folder)
+    def __init__(self, spec: EngineSpec) -> None:
         self._spec = spec
         self._engine: Engine | None = None
-        self._waiting: deque[Request] = deque()
-        self._running: Generator[Completion] | None = None
+        self._loop: _Loop | None = None
 
-    def ready(self, model: ModelRef) -> Ready:
-        """Generate with these weights from now on."""
+    def ready(self, model: ModelRef, folder: Path, wanted: Writer) -> str:
+        """Generate with these weights from now on; where that is. Raises ParamsError where another than `wanted` would write here."""
+        os.chdir(folder)
+        place = f"{os.uname().nodename}, process {os.getpid()}"
+        _check_same(writer_of(self._spec, model), wanted, place)
+        self.drop()
         if self._engine is None:
             self._engine = start(replace(self._spec, model=model)).__enter__()
         else:
             self._engine.use(model)
-        place = f"{os.uname().nodename}, process {os.getpid()}"
-        return Ready(place, writer_of(self._spec, model))
-
-    def take(self) -> Request | None:
-        """For the engine: the next request."""
-        return self._waiting.popleft() if self._waiting else None
+        return place
 
     def exchange(self, requests: list[Request]) -> list[Completion]:
-        """Take requests, and give back what has ended: one completion at least, where any request is open."""
-        self._waiting.extend(requests)
-        until, ended = time.monotonic() + GATHER_SECONDS, list[Completion]()
-        while (completion := self._next()) is not None:
-            ended.append(completion)
-            if time.monotonic() >= until:
-                break
-        return ended
-
-    def _next(self) -> Completion | None:
+        """Take requests, and give back what has ended; waits a moment where nothing has."""
         assert self._engine is not None
-        if self._running is None:
-            self._running = closable(self._engine.generate(self))
-        completion = next(self._running, None)
-        if completion is None:
-            self._running = None  # everything ended; later requests need a new loop
-            return self._next() if self._waiting else None
-        return completion
+        if self._loop is None:
+            self._loop = _Loop(self._engine)
+        return self._loop.exchange(requests)
 
     def drop(self) -> None:
         """Forget what is open."""
-        self._waiting.clear()
-        if self._running is not None:
-            self._running.close()
-            self._running = None
+        loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.stop()
 
     def close(self) -> None:
         """Free the engine's processes and memory."""
@@ -130,7 +114,73 @@ class Worker:
             engine.__exit__(None, None, None)
 
 
-@dataclass
+def _check_same(own: Writer, wanted: Writer, place: str) -> None:
+    differing = [name for name in Writer._fields if getattr(own, name) != getattr(wanted, name)]
+    if differing:
+        named = "; ".join(f"{name}: {getattr(own, name)}, there {getattr(wanted, name)}" for name in differing)
+        raise ParamsError(
+            f"{place}: would write as another than the machine of the stage says ({named}); install the same locks everywhere, put the "
+            "same model at the same place, and name engine.dtype instead of auto"
+        )
+
+
+class _Loop:
+    """An engine that generates in a thread: requests go in as they come, completions come out as they end."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._requests: queue.SimpleQueue[Request | None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[Completion | BaseException] = queue.SimpleQueue()
+        self._first: Request | None = None
+        self._is_stopped = False
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def exchange(self, requests: list[Request]) -> list[Completion]:
+        """See `Worker.exchange`. Raises what the engine raised."""
+        for request in requests:
+            self._requests.put(request)
+        ended: list[Completion] = []
+        try:
+            found = self._ended.get(timeout=HAND_OVER_SECONDS)
+            while True:
+                if isinstance(found, BaseException):
+                    raise found
+                ended.append(found)
+                found = self._ended.get_nowait()
+        except queue.Empty:
+            return ended
+
+    def stop(self) -> None:
+        """End the thread, at its next completion at the latest."""
+        self._is_stopped = True
+        self._requests.put(None)
+        self._thread.join()
+
+    def take(self) -> Request | None:
+        """For the engine: the next request."""
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
+        try:
+            return None if self._is_stopped else self._requests.get_nowait()
+        except queue.Empty:
+            return None
+
+    def _run(self) -> None:
+        try:
+            while not self._is_stopped and (first := self._requests.get()) is not None:
+                self._first = first
+                with closing(closable(self._engine.generate(self))) as completions:
+                    for completion in completions:
+                        self._ended.put(completion)
+                        if self._is_stopped:
+                            return
+        except BaseException as error:  # noqa: BLE001 - the thread's boundary: the next exchange raises it
+            self._ended.put(error)
+
+
+@dataclass(eq=False)
 class _Remote:
     """The driver's side of a worker: its one unfinished call, and the requests that it holds."""
 
@@ -141,6 +191,25 @@ class _Remote:
     is_ready: bool = False
     place: str = "not started"
     flying: Counter[Request] = field(default_factory=Counter)
+    held: int = 0
+    """How many requests are flying."""
+
+    def give(self, request: Request) -> None:
+        self.flying[request] += 1
+        self.held += 1
+
+    def answered(self, request: Request) -> None:
+        self.flying[request] -= 1
+        self.held -= 1
+        if not self.flying[request]:
+            del self.flying[request]
+
+    def forget(self) -> list[Request]:
+        """What it held, which it holds no more."""
+        held = list(self.flying.elements())
+        self.flying.clear()
+        self.held = 0
+        return held
 
 
 class RayEngine:
@@ -156,9 +225,12 @@ class RayEngine:
         self._workers: list[_Remote] = []
         self._numbers = count(1)
         self._lost: deque[Request] = deque()
-        self._deaths_left, self._was_ready = DEATHS * self._arguments.workers, False
+        self._failed: deque[Completion] = deque()
+        self._died_with: Counter[Request] = Counter()
+        self._deaths_in_a_row = 0
         self._is_own = _connect(self._arguments)
         try:
+            self._gpus = _gpus_of(self._arguments)
             for _ in range(self._arguments.workers):
                 self._add()
             self._await_one()
@@ -178,6 +250,8 @@ class RayEngine:
         for worker in self._workers:
             if worker.call is None:
                 self._prepare(worker)
+        while len(self._workers) < self._arguments.workers:  # a model before this one cost them
+            self._add()
         self._await_one()
 
     def generate(self, requests: Requests) -> Iterator[Completion]:
@@ -186,9 +260,12 @@ class RayEngine:
             while True:
                 self._await_one()
                 self._hand_out(requests)
-                if not self._lost and not any(worker.flying for worker in self._workers):
+                while self._failed:
+                    yield self._failed.popleft()
+                if not self._lost and not any(worker.held for worker in self._workers):
                     return
-                yield from self._settle()
+                for worker, returned in self._ended():
+                    yield from self._received(worker, returned)
         finally:
             self._drop()
 
@@ -196,113 +273,118 @@ class RayEngine:
         """Fill the workers that wait, the emptiest first, and let them go on."""
         free = [worker for worker in self._workers if worker.is_ready and worker.call is None]
         given: dict[int, list[Request]] = {worker.number: [] for worker in free}
-        while free and (least := min(free, key=lambda worker: worker.flying.total())).flying.total() < self._room:
+        while free and (least := min(free, key=lambda worker: worker.held)).held < self._room:
             request = self._lost.popleft() if self._lost else requests.take()
             if request is None:
                 break
-            least.flying[request] += 1
+            least.give(request)
             given[least.number].append(request)
         for worker in free:
-            if worker.flying:
+            if worker.held:
                 worker.call = worker.actor.exchange.remote(given[worker.number])
 
-    def _settle(self, timeout: float | None = None) -> Iterator[Completion]:
-        """Wait for a call to end; yields what it brings. A worker whose call fails is replaced."""
+    def _ended(self, timeout: float | None = None) -> Iterator[tuple[_Remote, Any]]:
+        """Wait for a call to end; yields its worker and what it returned. A worker whose call failed is replaced."""
         import ray
 
         ended, _ = ray.wait([worker.call for worker in self._workers if worker.call is not None], timeout=timeout)
         for worker in [worker for worker in self._workers if worker.call in ended]:
+            call, worker.call = worker.call, None
             try:
-                found, worker.call = ray.get(worker.call), None
+                returned = ray.get(call)
             except Exception as error:  # noqa: BLE001 - the worker's boundary: Ray wraps whatever happened there, its death too
                 self._replace(worker, error)
-                continue
-            if isinstance(found, Ready):
-                self._welcome(worker, found)
-                continue
-            for completion in found:
-                worker.flying[completion.request] -= 1
-                worker.flying += Counter()  # without those that came to nothing
-                yield completion
+            else:
+                yield worker, returned
+
+    def _received(self, worker: _Remote, returned: Any) -> list[Completion]:
+        """Take note of what a call returned: a place once a worker is ready, else completions."""
+        if isinstance(returned, str):
+            worker.place, worker.is_ready = returned, worker.model == self._model
+            if not worker.is_ready:
+                self._prepare(worker)
+            return []
+        completions: list[Completion] = returned
+        for completion in completions:
+            worker.answered(completion.request)
+            self._deaths_in_a_row = 0
+        return completions
 
     def _await_one(self) -> None:
         """Wait until a worker is ready for the model. Raises EngineError where none is in time."""
         until = time.monotonic() + self._arguments.start_seconds
         while not any(worker.is_ready for worker in self._workers):
-            if not self._workers:
-                raise EngineError(f"all workers of the Ray cluster died, {DEATHS} for each that was asked for; the log says how")
-            list(self._settle(timeout=max(until - time.monotonic(), 0.0)))  # brings no completion: who is not ready has no requests
             if time.monotonic() >= until:
                 raise EngineError(f"no worker was ready within {self._arguments.start_seconds:g} s. {_resources(self._arguments)}")
+            for worker, returned in self._ended(timeout=max(until - time.monotonic(), 0.0)):
+                self._received(worker, returned)  # no completion: who is not ready has no requests
 
     def _add(self) -> None:
         import ray
 
-        remote = ray.remote(num_cpus=self._arguments.cpus, num_gpus=self._arguments.gpus, max_restarts=0)(Worker)
-        worker = _Remote(next(self._numbers), remote.remote(self._spec, Path.cwd()), self._model)
+        remote = ray.remote(num_cpus=self._arguments.cpus, num_gpus=self._gpus, max_restarts=0)(Worker)
+        worker = _Remote(next(self._numbers), remote.remote(self._spec), self._model)
         self._workers.append(worker)
         self._prepare(worker)
 
     def _prepare(self, worker: _Remote) -> None:
         worker.model, worker.is_ready = self._model, False
-        worker.call = worker.actor.ready.remote(self._model)
-
-    def _welcome(self, worker: _Remote, ready: Ready) -> None:
-        """Let a worker take part, once it has the model of now. Raises EngineError where it would not write as this machine says."""
-        worker.place = ready.place
-        if worker.model != self._model:
-            self._prepare(worker)
-            return
-        own = writer_of(self._spec, self._model)
-        if differing := [name for name, mine, its in zip(Writer._fields, own, ready.writer, strict=True) if mine != its]:
-            named = "; ".join(f"{name}: {getattr(ready.writer, name)}, here {getattr(own, name)}" for name in differing)
-            raise EngineError(
-                f"worker {worker.number} ({ready.place}) would write as another than this machine says ({named}); install the same locks "
-                "everywhere, put the same model at the same place, and name engine.dtype instead of auto"
-            )
-        worker.is_ready = self._was_ready = True
+        worker.call = worker.actor.ready.remote(self._model, Path.cwd(), writer_of(self._spec, self._model))
 
     def _replace(self, worker: _Remote, error: Exception) -> None:
-        """Take a dead worker out; others get its requests, and a new one comes in its place, unless that happened too often."""
+        """Take a dead worker out; others get its requests, and a new one comes in its place.
+
+        Raises what an engine raised that does not start or take the model: that would happen again.
+        """
         import ray
 
-        cause = getattr(error, "cause", None) or error
-        if isinstance(cause, ParamsError) or (isinstance(cause, EngineError) and not self._was_ready):
-            raise type(cause)(f"worker {worker.number} of the Ray cluster: {cause}") from None
-        ray.kill(worker.actor)
         self._workers.remove(worker)
-        self._lost.extend(worker.flying.elements())
+        ray.kill(worker.actor)
+        cause = getattr(error, "cause", None) or error
+        if isinstance(cause, ParamsError):
+            raise ParamsError(f"worker {worker.number} of the Ray cluster: {cause}") from None
+        if isinstance(error, ray.exceptions.RayTaskError) and not worker.is_ready:
+            raise EngineError(f"worker {worker.number} of the Ray cluster: {cause}") from None
+        reason = f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+        self._deaths_in_a_row += 1
+        if self._deaths_in_a_row > DEATHS * self._arguments.workers:
+            raise EngineError(f"{self._deaths_in_a_row} workers of the Ray cluster died without a completion between. The last: {reason}")
+        held = worker.forget()
         _LOG.warning(
-            "worker %d of the Ray cluster (%s) died, its %d requests go to others: %s",
-            *(worker.number, worker.place, worker.flying.total(), _first_line(cause)),
+            "worker %d of the Ray cluster (%s) died, its %d requests go to others: %s", worker.number, worker.place, len(held), reason
         )
-        if self._deaths_left:
-            self._deaths_left -= 1
-            self._add()
+        for request in held:
+            self._died_with[request] += 1
+            if self._died_with[request] < DEATHS:
+                self._lost.append(request)
+            else:
+                detail = f"{DEATHS} workers of the Ray cluster died with it. The last: {reason}"
+                self._failed.append(Completion(request, Status.ERROR, "died", "", (), detail))
+        self._add()
 
     def _drop(self) -> None:
         """Nothing is open any more, whether or not it ended."""
         import ray
 
         self._lost.clear()
-        open_ones = [worker for worker in self._workers if worker.is_ready and worker.flying]
-        for worker in open_ones:
-            worker.flying.clear()
-            worker.call = None
-        if ray.is_initialized():
-            for worker in open_ones:
-                worker.actor.drop.remote()
+        self._failed.clear()
+        self._died_with.clear()
+        for worker in self._workers:
+            if worker.forget():
+                worker.call = None
+                if ray.is_initialized():
+                    worker.actor.drop.remote()
 
     def _close(self) -> None:
         import ray
 
+        workers, self._workers = self._workers, []
         if not ray.is_initialized():
             return
-        workers, self._workers = self._workers, []
         try:
-            closing = [worker.actor.close.remote() for worker in workers if worker.is_ready]
-            if closing:
-                ray.wait(closing, num_returns=len(closing), timeout=CLOSE_SECONDS)
+            closing_calls = [worker.actor.close.remote() for worker in workers if worker.is_ready]
+            if closing_calls:
+                ray.wait(closing_calls, num_returns=len(closing_calls), timeout=CLOSE_SECONDS)
             for worker in workers:
                 ray.kill(worker.actor)
         finally:
@@ -311,17 +393,20 @@ class RayEngine:
 
 
 def _connect(arguments: RayArguments) -> bool:
-    """Join the cluster, or start one on this machine; whether that was done here, so that it must be ended here."""
+    """Join the cluster, or start one on this machine; whether that was done here, so that it must be ended here.
+
+    A process that is connected stays so: its cluster is used, whatever `address` says.
+    """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     import ray
 
     if ray.is_initialized():
         return False
-    own = {"num_cpus": max(1, round(arguments.workers * arguments.cpus + 0.5)), "include_dashboard": False}
+    own = {"num_cpus": math.ceil(arguments.workers * arguments.cpus), "include_dashboard": False}
     try:
         ray.init(arguments.address or "local", logging_level=logging.ERROR, **({} if arguments.address else own))
-    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+    except (ConnectionError, OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise EngineError(
             f"no Ray cluster at {arguments.address!r}: {error}. `ray start --head` starts one, `ray start --address=HOST:6379` joins it"
         ) from error
@@ -329,15 +414,23 @@ def _connect(arguments: RayArguments) -> bool:
     return True
 
 
+def _gpus_of(arguments: RayArguments) -> float:
+    """GPUs of each worker."""
+    import ray
+
+    if arguments.gpus is not None:
+        return arguments.gpus
+    if arguments.engine == "scripted" or not ray.cluster_resources().get("GPU"):
+        return 0
+    return math.prod(int(arguments.arguments.get(f"{kind}_parallel_size", 1)) for kind in ("tensor", "pipeline"))
+
+
 def _resources(arguments: RayArguments) -> str:
     import ray
 
     there = ray.cluster_resources()
+    gpus = "as many GPUs as its engine needs" if arguments.gpus is None else f"{arguments.gpus:g} GPUs"
     return (
-        f"{arguments.workers} workers with {arguments.cpus:g} CPUs and {arguments.gpus:g} GPUs each; the cluster has "
+        f"{arguments.workers} workers were asked for, each with {arguments.cpus:g} CPUs and {gpus}; the cluster has "
         f"{there.get('CPU', 0):g} CPUs and {there.get('GPU', 0):g} GPUs in all"
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

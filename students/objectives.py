@@ -14,8 +14,10 @@ from students.rows import IGNORED
 from students.settings import Nce
 
 
-def sft_loss(logits_BTV: torch.Tensor, labels_BT: torch.Tensor, *, tokens: int | None = None) -> torch.Tensor:
+def sft_loss(logits_BTV: torch.Tensor, labels_BT: torch.Tensor, *, smoothing: float = 0.0, tokens: int | None = None) -> torch.Tensor:
     """Mean negative log-likelihood of the supervised tokens, in nats; a scalar in fp32.
+
+    With `smoothing` a token's loss is (1 - smoothing) · -log p(label) + smoothing · mean over V of -log p (arXiv 1512.00567, section 7).
 
     `labels_BT[:, t]` is predicted from position t - 1; IGNORED labels count nothing. `tokens` is the number of supervised
     tokens of the whole global batch: the losses of its micro-batches then add up to the loss of the batch, however the rows
@@ -23,7 +25,7 @@ def sft_loss(logits_BTV: torch.Tensor, labels_BT: torch.Tensor, *, tokens: int |
     """
     logits_NV = logits_BTV[:, :-1].flatten(0, 1).float()
     targets_N = labels_BT[:, 1:].flatten()
-    total = F.cross_entropy(logits_NV, targets_N, ignore_index=IGNORED, reduction="sum")
+    total = F.cross_entropy(logits_NV, targets_N, ignore_index=IGNORED, reduction="sum", label_smoothing=smoothing)
     return total / max(1, supervised_tokens(labels_BT) if tokens is None else tokens)
 
 

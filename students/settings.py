@@ -17,6 +17,8 @@ class Sft(Section):
     kind: Literal["sft"] = "sft"
     imitate: bool = False
     """Learn wrong traces as they stand, like right ones: for a negative adapter, or as the known failure of mixing them in."""
+    smoothing: float = Field(0.0, ge=0, lt=1)
+    """Share of every label that is spread evenly over the vocabulary (label smoothing, arXiv 1512.00567, section 7)."""
 
 
 class Unlikelihood(Section):

@@ -25,11 +25,12 @@ from students.objectives import (
     likelihood,
     nce_loss,
     redi_loss,
+    sft_loss,
     simpo_loss,
     unlikelihood_loss,
 )
 from students.rows import IGNORED
-from students.settings import Asc, Dpo, Nat, Nce, Redi, SimPo, Unlikelihood
+from students.settings import Asc, Dpo, Nat, Nce, Redi, Sft, SimPo, Unlikelihood
 
 Contrast = Unlikelihood | Redi | Dpo | SimPo
 
@@ -88,6 +89,23 @@ class SidesTrainer(QuietTrainer):
         """Show a mean in the curve of the training."""
         if len(values):
             self._metrics["train"][name].append(float(values.detach().mean()))
+
+
+class SmoothTrainer(SidesTrainer):
+    """Likelihood of smoothed labels; TRL's own way of it computes every step twice."""
+
+    def __init__(self, *, objective: Sft, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.objective = objective
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return this process's part of the global batch's loss; `num_items_in_batch` counts the supervised tokens of all processes."""
+        logits_BTV = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+        tokens = None if num_items_in_batch is None else int(num_items_in_batch)
+        loss = sft_loss(logits_BTV, inputs["labels"], smoothing=self.objective.smoothing, tokens=tokens)
+        return self.accelerator.num_processes * loss  # gradients are averaged over the processes
 
 
 class ContrastTrainer(SidesTrainer):

@@ -166,12 +166,12 @@ def _body(job: Job, model: PreTrainedModel) -> PreTrainedModel | PeftModel:
 def _trainer_class(job: Job, precision: Precision) -> Callable[..., SFTTrainer]:
     """TRL's own loss where it is the objective, else ours."""
     from students import nat
-    from students.trainer import ContrastTrainer, NatTrainer, NceTrainer, QuietTrainer, RankTrainer
+    from students.trainer import ContrastTrainer, NatTrainer, NceTrainer, QuietTrainer, RankTrainer, SmoothTrainer
 
     objective = job.objective
     match objective:
         case Sft():
-            return QuietTrainer
+            return partial(SmoothTrainer, objective=objective) if objective.smoothing else QuietTrainer
         case Nat():
             return partial(NatTrainer, objective=objective, base_name=job.base_name)
         case Asc():

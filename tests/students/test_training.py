@@ -20,7 +20,7 @@ from students.launch import train
 from students.models import Devices, precision_of
 from students.objectives import better_side_loss, likelihood, redi_loss, sft_loss, simpo_loss, unlikelihood_loss
 from students.rows import encode, layout
-from students.settings import Dpo, Redi, SimPo, Unlikelihood
+from students.settings import Dpo, Redi, Sft, SimPo, Unlikelihood
 
 CPU = Devices(0, False)
 
@@ -66,8 +66,10 @@ def test_training_learns_and_writes_a_folder_that_can_be_served(make_job, tokeni
     assert train(job) == (trained, spent, False)
 
 
-def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divided(make_job, tokenizer):
-    jobs = [make_job(f"micro-{micro}", epochs=1, micro_batch_rows=micro, save_every_steps=1) for micro in (8, 2, 1)]
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divided(make_job, tokenizer, smoothing):
+    plain = [make_job(f"micro-{micro}", epochs=1, micro_batch_rows=micro, save_every_steps=1) for micro in (8, 2, 1)]
+    jobs = [job.model_copy(update={"objective": Sft(smoothing=smoothing)}) for job in plain]
     for job in jobs:
         train(job)
     whole, *divided = map(curve, jobs)
@@ -77,7 +79,7 @@ def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divi
     batch = built(make_job("probe"), tokenizer).data_collator([{"input_ids": row.input_ids, "labels": row.labels} for row in first])
     with torch.no_grad():
         logits_BTV = AutoModelForCausalLM.from_pretrained(jobs[0].base)(batch["input_ids"], attention_mask=batch["attention_mask"]).logits
-    assert whole[0]["loss"] == pytest.approx(sft_loss(logits_BTV, batch["labels"]).item(), rel=1e-5)
+    assert whole[0]["loss"] == pytest.approx(sft_loss(logits_BTV, batch["labels"], smoothing=smoothing).item(), rel=1e-5)
     for job, points in zip(jobs[1:], divided, strict=True):
         assert [p["loss"] for p in points] == pytest.approx([p["loss"] for p in whole], rel=1e-4)
         assert [p["grad_norm"] for p in points] == pytest.approx([p["grad_norm"] for p in whole], rel=1e-3)

@@ -19,7 +19,7 @@ from students.job import Trained
 from students.launch import train
 from students.models import Devices, precision_of
 from students.objectives import better_side_loss, likelihood, redi_loss, sft_loss, simpo_loss, unlikelihood_loss
-from students.rows import encode, layout
+from students.rows import encode, layout, supervised
 from students.settings import Dpo, Redi, Sft, SimPo, Unlikelihood
 
 CPU = Devices(0, False)
@@ -66,9 +66,9 @@ def test_training_learns_and_writes_a_folder_that_can_be_served(make_job, tokeni
     assert train(job) == (trained, spent, False)
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.2])
-def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divided(make_job, tokenizer, smoothing):
-    plain = [make_job(f"micro-{micro}", epochs=1, micro_batch_rows=micro, save_every_steps=1) for micro in (8, 2, 1)]
+@pytest.mark.parametrize(("smoothing", "micros"), [(0.0, (8, 2, 1)), (0.2, (8, 2))])
+def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divided(make_job, tokenizer, smoothing, micros):
+    plain = [make_job(f"micro-{micro}", epochs=1, micro_batch_rows=micro, save_every_steps=1) for micro in micros]
     jobs = [job.model_copy(update={"objective": Sft(smoothing=smoothing)}) for job in plain]
     for job in jobs:
         train(job)
@@ -117,6 +117,19 @@ def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(contras
     with torch.no_grad():
         found = likelihood(model(batch["input_ids"], attention_mask=batch["attention_mask"]).logits, batch["labels"])
     assert whole[0]["loss"] == pytest.approx(loss(found, batch["wrong"]).item(), rel=1e-4)
+
+
+def test_unlikelihood_of_the_fork_alone_learns_one_token_of_every_wrong_row(contrast_job, tokenizer):
+    whole, fork = (
+        contrast_job(tokens, objective=Unlikelihood(kind="unlikelihood", tokens=tokens), epochs=1, guard=UNWATCHED)
+        for tokens in ("all", "fork")
+    )
+    found = [train(job)[0] for job in (whole, fork)]
+    order = layout(rows := rows_of(whole, tokenizer), whole.training, seed=0)
+    spared = sum(len(supervised(rows[i])) - 1 for i in order if rows[i].wrong)
+    assert spared > 0
+    assert [trained.supervised_tokens for trained in found] == [found[0].supervised_tokens, found[0].supervised_tokens - spared]
+    assert not same(weights(whole), weights(fork))
 
 
 def test_a_killed_dpo_training_goes_on_with_the_reference_of_its_start(contrast_job, killed_after):

@@ -29,7 +29,8 @@ class Unlikelihood(Section):
     """Of the wrong rows (λ of arXiv 2312.12832, equation 16)."""
     tokens: Literal["all", "after_fork", "fork"] = "all"
     """Which tokens of a wrong row become unlikely. Its fork is the first that no right row of the same question has there: all tokens,
-    as published, push down too what right rows teach."""
+    as published, push down too what right rows teach. The loss is a mean over the tokens that are learnt, so that fewer of them weigh
+    the right ones more."""
 
 
 class Redi(Section):

@@ -91,42 +91,42 @@ class SidesTrainer(QuietTrainer):
             self._metrics["train"][name].append(float(values.detach().mean()))
 
 
-class SmoothTrainer(SidesTrainer):
+class LogitsTrainer(SidesTrainer):
+    """Objectives that are functions of the logits and the labels."""
+
+    def __init__(self, *, objective: Sft | Contrast, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.objective: Any = objective
+
+    def compute_loss(
+        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return this process's part of the global batch's loss; `num_items_in_batch` counts the supervised tokens of all processes."""
+        logits_BTV = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+        whole = Whole(rows=self.global_rows, tokens=None if num_items_in_batch is None else int(num_items_in_batch))
+        return self.accelerator.num_processes * self._part(logits_BTV, inputs, whole)  # gradients are averaged over the processes
+
+    def _part(self, logits_BTV: torch.Tensor, inputs: dict[str, Any], whole: Whole) -> torch.Tensor:
+        """The part that these rows have in the loss of the global batch."""
+        raise NotImplementedError
+
+
+class SmoothTrainer(LogitsTrainer):
     """Likelihood of smoothed labels; TRL's own way of it computes every step twice."""
 
-    def __init__(self, *, objective: Sft, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.objective = objective
-
-    def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return this process's part of the global batch's loss; `num_items_in_batch` counts the supervised tokens of all processes."""
-        logits_BTV = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
-        tokens = None if num_items_in_batch is None else int(num_items_in_batch)
-        loss = sft_loss(logits_BTV, inputs["labels"], smoothing=self.objective.smoothing, tokens=tokens)
-        return self.accelerator.num_processes * loss  # gradients are averaged over the processes
+    def _part(self, logits_BTV: torch.Tensor, inputs: dict[str, Any], whole: Whole) -> torch.Tensor:
+        return sft_loss(logits_BTV, inputs["labels"], smoothing=self.objective.smoothing, tokens=whole.tokens)
 
 
-class ContrastTrainer(SidesTrainer):
+class ContrastTrainer(LogitsTrainer):
     """Objectives that pull right or better rows up and push wrong or worse ones down."""
 
-    def __init__(self, *, objective: Contrast, **arguments: Any) -> None:
-        super().__init__(**arguments)
-        self.objective = objective
-
-    def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: torch.Tensor | None = None
-    ) -> torch.Tensor:
-        """Return this process's part of the global batch's loss; `num_items_in_batch` counts the supervised tokens of all processes."""
-        logits_BTV = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"], use_cache=False).logits
+    def _part(self, logits_BTV: torch.Tensor, inputs: dict[str, Any], whole: Whole) -> torch.Tensor:
         found, wrong_B = likelihood(logits_BTV, inputs["labels"]), inputs["wrong"]
         means_B, is_learnt_B = found.means(), found.mask_BS.any(-1)
         self._note("logp_right", means_B[~wrong_B & is_learnt_B])
         self._note("logp_wrong", means_B[wrong_B & is_learnt_B])
-        whole = Whole(rows=self.global_rows, tokens=None if num_items_in_batch is None else int(num_items_in_batch))
-        loss = contrast_loss(self.objective, found, wrong_B, inputs["reference"], whole)
-        return self.accelerator.num_processes * loss  # gradients are averaged over the processes
+        return contrast_loss(self.objective, found, wrong_B, inputs["reference"], whole)
 
 
 class Whole(NamedTuple):

@@ -23,6 +23,7 @@ from teachers.engine import Completion, EngineSpec, Listed, ModelRef, Request, S
 from teachers.engines import start
 from teachers.generate import Generator
 from teachers.identity import writer_of
+from teachers.ray_worker import Worker
 
 SETTINGS = SamplingSettings(1.0, 1.0, 200)
 GREEDY = SamplingSettings(0.0, 1.0, 12)
@@ -57,6 +58,17 @@ def test_what_is_stored_is_what_the_workers_engine_wrote(model_folder: Path) -> 
 def test_unknown_arguments_are_refused_before_a_cluster_is_asked(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="worker_count"):
         start(EngineSpec("ray", ModelRef(tmp_path), arguments={"worker_count": 2}))
+
+
+def test_what_ended_before_an_engine_died_is_handed_over_first(tmp_path: Path) -> None:
+    worker = Worker(spec(tmp_path, batch=4, die_after=6).worker)
+    worker.ready(ModelRef(tmp_path), Path.cwd(), writer_of(spec(tmp_path), ModelRef(tmp_path)))
+    wanted, ended = requests(20), list[Completion]()
+    with pytest.raises(EngineError, match="dies after 6"):
+        while True:
+            ended += worker.exchange([wanted.pop() for _ in range(min(20, len(wanted)))])
+    assert len(ended) == 6
+    worker.close()
 
 
 @pytest.fixture(scope="module")

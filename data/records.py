@@ -103,7 +103,62 @@ class ExpressionReference(Section):
     value: str
 
 
-Reference = Annotated[NumberReference | ExpressionReference, Field(discriminator="kind")]
+class ChoiceReference(Section):
+    """A gold answer that is one of several options; these are lettered A, B, C, … in their order."""
+
+    kind: Literal["choice"] = "choice"
+    options: tuple[str, ...] = Field(min_length=2, max_length=26)
+    value: str = Field(pattern="^[A-Z]$")
+
+    @model_validator(mode="after")
+    def _options_differ(self) -> Self:
+        if ord(self.value) - ord("A") >= len(self.options):
+            raise ValueError(f"value: {self.value!r} is beyond the {len(self.options)} options")
+        plain = [" ".join(option.split()) for option in self.options]
+        if not all(plain) or len(set(plain)) < len(plain):
+            raise ValueError(f"options: {list(self.options)} hold an empty or a repeated one; each must be a text of its own")
+        return self
+
+
+class LabelReference(Section):
+    """A gold answer that is one label of a set."""
+
+    kind: Literal["label"] = "label"
+    labels: dict[str, tuple[str, ...]] = Field(min_length=2)
+    """Label → its further spellings, in any language; read without case."""
+    value: str
+
+    @model_validator(mode="after")
+    def _value_is_a_label(self) -> Self:
+        if self.value not in self.labels:
+            raise ValueError(f"value: {self.value!r} is none of the labels {sorted(self.labels)}")
+        return self
+
+
+class ExactReference(Section):
+    """A gold answer that is compared as written, but for case and spaces."""
+
+    kind: Literal["exact"] = "exact"
+    value: str = Field(min_length=1)
+
+
+class CodeReference(Section):
+    """A gold answer that is a program, judged by tests."""
+
+    kind: Literal["code"] = "code"
+    value: str = Field(min_length=1)
+    """A program that passes, in Python; what the gold check runs."""
+    tests: str = Field(min_length=1)
+    """Python that runs after the candidate and raises where it is wrong."""
+    preamble: str = ""
+    """What the question gives, such as imports and a signature; stands before a candidate that does not define `entry_point` itself."""
+    entry_point: str | None = None
+    """The function that a candidate must define."""
+
+
+Reference = Annotated[
+    NumberReference | ExpressionReference | ChoiceReference | LabelReference | ExactReference | CodeReference, Field(discriminator="kind")
+]
 """A gold answer; its `kind` names the verifier that judges it."""
 
 
@@ -118,9 +173,7 @@ class Problem(Record):
     reference: Reference
 
     @classmethod
-    def create(
-        cls, *, task: str, split: Split, question: str, reference: NumberReference | ExpressionReference, language: str = "en"
-    ) -> Self:
+    def create(cls, *, task: str, split: Split, question: str, reference: Reference, language: str = "en") -> Self:
         """A problem with the id of its content (the split is not part of it)."""
         problem_id = content_id("problem", task, language, question, reference.model_dump())
         return cls(id=problem_id, task=task, split=split, language=language, question=question, reference=reference)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from data.records import ExpressionReference, NumberReference, Outcome
+from data.records import NumberReference, Outcome, Reference
 from data.verifiers.stated import last_stated, stated
 from data.verifiers.statements import statements
 
@@ -22,12 +22,12 @@ CONCLUDES = re.compile(
 SPACE = re.compile(r"\s+|\\[,;!]|\\(?:left|right)(?![a-zA-Z])|[{}$]")
 
 
-def solutions(steps: Sequence[str], reference: NumberReference | ExpressionReference) -> list[int]:
+def solutions(steps: Sequence[str], reference: Reference) -> list[int]:
     """Indices of the steps that conclude with the right answer, in order."""
     return [index for index, step in enumerate(steps) if (CONCLUDES.search(step) or statements(step)) and _states(step, reference)]
 
 
-def _states(step: str, reference: NumberReference | ExpressionReference) -> bool:
+def _states(step: str, reference: Reference) -> bool:
     """Whether the step's last result is the gold answer; expressions are compared as written, since re-verification judges them anyway."""
     if isinstance(reference, NumberReference):
         return stated(reference, step) is Outcome.RIGHT

@@ -1,11 +1,11 @@
-"""The contract of a verifier: `judge(reference, answer_text) -> Judgement`, in a module with `NAME` and `VERSION`.
+"""The contract of a verifier: a module with `NAME`, `VERSION`, `INLINE`, `judge(reference, answer_text)` and `gold_text(reference)`.
 
 The verifier gets the text after the thinking and nothing else. It never guesses: without an explicit statement the outcome is unparsed.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from data.records import Outcome
 
@@ -21,9 +21,18 @@ class Judgement(NamedTuple):
     detail: str
 
 
-class Verifier(NamedTuple):
-    """Where a verifier lies. `inline` ones are pure and take linear time, so they need no process that can be killed."""
+class Verifier(Protocol):
+    """What a verifier's module holds."""
 
-    module: str
-    version: str
-    inline: bool
+    NAME: str
+    """The kind of the references that it judges."""
+    VERSION: str
+    INLINE: bool
+    """Whether it is pure and takes linear time, so that it needs no process that can be killed."""
+    __name__: str
+
+    def judge(self, reference: Any, answer_text: str) -> Judgement:
+        """Judge the text after the thinking."""
+
+    def gold_text(self, reference: Any) -> str:
+        """The gold answer as a writer would state it: what the gold check judges."""

@@ -19,6 +19,7 @@ Value: TypeAlias = object
 
 NAME = "math"
 VERSION = "1+math-verify-0.9.0"
+INLINE = False
 PERCENT = re.compile(r"\s*\\?%\Z")
 DRESS = re.compile(r"\*\*|(?<!\\)\\[()\[\]]|(?<!\\)\$|[.,;:\s]+\Z")
 COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname|begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
@@ -35,6 +36,11 @@ def judge(reference: ExpressionReference, answer_text: str) -> Judgement:
     if not finals:
         return Judgement(Outcome.UNPARSED, None, "no explicit statement of an answer")
     return _compare(gold, [(statement, _read(statement.text)) for statement in finals])
+
+
+def gold_text(reference: ExpressionReference) -> str:
+    """The gold answer in a sentence."""
+    return f"The answer is \\boxed{{{reference.value}}}."
 
 
 def _compare(gold: Value, finals: list[tuple[Statement, Value | None]]) -> Judgement:

@@ -1,27 +1,23 @@
 """The one entry to all verifiers: texts in, verdicts out, in any order.
 
-Verifiers that are pure and of linear time (`number`) run here, in the caller's process; the others run in a pool that kills what hangs.
+Verifiers that are pure and of linear time (`INLINE`) run here, in the caller's process; the others run in a pool that kills what hangs.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from types import MappingProxyType
 from typing import Final, NamedTuple, Self
 
 from data.chat import split
-from data.records import ExpressionReference, NumberReference, Outcome, Status, Verdict
+from data.records import Outcome, Reference, Status, Verdict
 from data.verifiers import expression, number, pool
 from data.verifiers.contract import Judgement, Verifier
 
-VERIFIERS: Final = MappingProxyType(
-    {
-        number.NAME: Verifier(number.__name__, number.VERSION, inline=True),
-        expression.NAME: Verifier(expression.__name__, expression.VERSION, inline=False),
-    }
-)
+_ALL: Final[tuple[Verifier, ...]] = (number, expression)
+VERIFIERS: Final[Mapping[str, Verifier]] = MappingProxyType({own.NAME: own for own in _ALL})
 """Kind of the reference → its verifier."""
 UNFINISHED = {
     Status.TRUNCATED: Judgement(Outcome.TRUNCATED, None, "the completion was cut at its token limit"),
@@ -38,7 +34,7 @@ class TextCase(NamedTuple):
     """A whole text (thinking and answer) to judge; `key` becomes the verdict's trace_id."""
 
     key: str
-    reference: NumberReference | ExpressionReference
+    reference: Reference
     text: str
     status: Status
 
@@ -93,7 +89,7 @@ class Judge:
     def _pool(self, kind: str) -> pool.Pool:
         if kind not in self._pools:
             workers, timeout_seconds = self._limits
-            self._pools[kind] = pool.Pool(pool.PoolSettings(VERIFIERS[kind].module, workers, timeout_seconds))
+            self._pools[kind] = pool.Pool(pool.PoolSettings(VERIFIERS[kind].__name__, workers, timeout_seconds))
         return self._pools[kind]
 
 
@@ -107,9 +103,9 @@ def judge_texts(cases: Iterable[TextCase], *, workers: int, timeout_seconds: flo
             yield from judge.ready(wait=True)
 
 
-def gold_text(reference: NumberReference | ExpressionReference) -> str:
+def gold_text(reference: Reference) -> str:
     """The gold answer as a writer would state it: what the gold check judges."""
-    return f"The answer is \\boxed{{{reference.value}}}."
+    return VERIFIERS[reference.kind].gold_text(reference)
 
 
 def _judge_here(case: TextCase) -> Judgement | None:
@@ -119,11 +115,10 @@ def _judge_here(case: TextCase) -> Judgement | None:
     parts = split(case.text)
     if not parts.closed:
         return Judgement(Outcome.TRUNCATED, None, "the thinking never ended")
-    if isinstance(case.reference, NumberReference):
-        return number.judge(case.reference, parts.answer)
-    return None
+    verifier = VERIFIERS[case.reference.kind]
+    return verifier.judge(case.reference, parts.answer) if verifier.INLINE else None
 
 
 def _verdict(case: TextCase, judgement: Judgement) -> Verdict:
     kind = case.reference.kind
-    return Verdict(trace_id=case.key, verifier=kind, version=VERIFIERS[kind].version, **judgement._asdict())
+    return Verdict(trace_id=case.key, verifier=kind, version=VERIFIERS[kind].VERSION, **judgement._asdict())

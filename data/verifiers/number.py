@@ -13,6 +13,7 @@ from data.verifiers.statements import Statement, final_statements
 
 NAME = "number"
 VERSION = "1"
+INLINE = True
 
 
 def judge(reference: NumberReference, answer_text: str) -> Judgement:
@@ -24,6 +25,11 @@ def judge(reference: NumberReference, answer_text: str) -> Judgement:
     if not finals:
         return Judgement(Outcome.UNPARSED, None, "no explicit statement of an answer")
     return _compare(gold, [(statement, read_quantity(statement.text)) for statement in finals])
+
+
+def gold_text(reference: NumberReference) -> str:
+    """The gold answer in a sentence."""
+    return f"The answer is \\boxed{{{reference.value}}}."
 
 
 def _compare(gold: Quantity, finals: list[tuple[Statement, Quantity | None]]) -> Judgement:

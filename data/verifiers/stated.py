@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from data.records import ExpressionReference, NumberReference, Outcome, Status
+from data.records import NumberReference, Outcome, Reference, Status
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS
 from data.verifiers.judge import TextCase, judge_texts
 from data.verifiers.quantity import SCALES
@@ -30,11 +30,11 @@ class Thinking(NamedTuple):
     """A thinking to look into; `key` comes back with its outcome."""
 
     key: str
-    reference: NumberReference | ExpressionReference
+    reference: Reference
     text: str
 
 
-def stated(reference: NumberReference | ExpressionReference, thinking: str) -> Outcome:
+def stated(reference: Reference, thinking: str) -> Outcome:
     """Right, wrong or unparsed (nothing stated); for expressions also timeout or error. For many thinkings call `stated_all`."""
     return next(stated_all([Thinking("", reference, thinking)]))[1]
 
@@ -46,7 +46,7 @@ def stated_all(thinkings: Iterable[Thinking], *, workers: int = 1, timeout_secon
         yield verdict.trace_id, verdict.outcome
 
 
-def last_stated(reference: NumberReference | ExpressionReference, thinking: str) -> str | None:
+def last_stated(reference: Reference, thinking: str) -> str | None:
     """The last result that a thinking states, as written."""
     text = thinking[-MAX_ANSWER_CHARACTERS:]
     return _last_number(text) if isinstance(reference, NumberReference) else _last_expression(text)

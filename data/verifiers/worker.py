@@ -21,13 +21,13 @@ from typing import IO
 
 from pydantic import TypeAdapter
 
-from data.records import ExpressionReference, NumberReference, Outcome, Reference
+from data.records import Outcome, Reference
 from data.verifiers.contract import Judgement
 
 READY = "ready"
 PEAK_SHARE = 0.75
 GRACE_SECONDS = 5
-REFERENCE: TypeAdapter[NumberReference | ExpressionReference] = TypeAdapter(Reference)
+REFERENCE: TypeAdapter[Reference] = TypeAdapter(Reference)
 
 
 def work(module: ModuleType, tasks: IO[str], judgements: IO[str], memory_bytes: int) -> None:

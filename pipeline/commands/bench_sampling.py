@@ -153,7 +153,7 @@ def speed(bench: Bench) -> str:
 
 def savings(bench: Bench) -> str:
     """The second table, with the votes of both ways and what the control scheme predicts from the first window."""
-    prompts, esc = bench.asked(seed=WARM + 1), Esc(window=bench.window)
+    prompts, esc = bench.asked(seed=WARM + 2), Esc(window=bench.window)
     rules: dict[str, StopRule | None] = {"all draws": None, f"ESC, window {bench.window}": esc}
     rows, ends = [], {}
     for name, rule in rules.items():

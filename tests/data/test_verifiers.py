@@ -121,7 +121,7 @@ def test_what_stands_before_further_working_does_not_matter(said: int, before: s
 def test_the_text_after_the_thinking_and_the_status_decide(text: str, status: Status, expected: Outcome) -> None:
     (verdict,) = judge_texts([TextCase("t", NumberReference(value="18"), text, status)], workers=1, timeout_seconds=30)
     assert verdict.outcome is expected
-    assert (verdict.trace_id, verdict.verifier, verdict.version) == ("t", "number", VERIFIERS["number"].version)
+    assert (verdict.trace_id, verdict.verifier, verdict.version) == ("t", "number", VERIFIERS["number"].VERSION)
 
 
 def test_mixed_kinds_all_get_their_verdict() -> None:

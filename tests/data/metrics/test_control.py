@@ -16,17 +16,38 @@ def drawn(chances: dict[str | None, float], draws: int, rng: Random) -> list[str
 PROBLEMS: list[dict[str | None, float]] = [{"a": 1.0}, {"a": 0.9, "b": 0.1}, {"a": 0.5, "b": 0.3, "c": 0.2}, {"a": 0.7, None: 0.3}]
 
 
+def taken(answers: list[str | None], window: int) -> int:
+    return stop(Esc(window=window), [Vote(answer, answer == "a") for answer in answers]).draws
+
+
 @pytest.mark.parametrize(("window", "most"), [(2, 8), (5, 40), (4, 10), (5, 8)])
-def test_the_expected_draws_are_those_of_esc_where_the_frequencies_are_true(window, most):
-    """Pilots of a thousand draws hold the true frequencies; ESC is run on fresh draws."""
+def test_what_the_pilot_shows_is_what_esc_does(window, most):
     rng = Random(0)
-    pilots = [drawn(chances, 20_000, rng) for chances in PROBLEMS]
-    simulated = []
-    for chances in PROBLEMS:
-        for _ in range(1500):
-            answers = drawn(chances, most, rng)
-            simulated.append(stop(Esc(window=window), [Vote(answer, answer == "a") for answer in answers]).draws)
-    assert predict(pilots, window=window, most=most).draws == pytest.approx(sum(simulated) / len(simulated), rel=0.03)
+    draws = [drawn(chances, most, rng) for chances in PROBLEMS * 50]
+    found = predict(draws, window=window, most=most).draws
+    assert found == pytest.approx(sum(taken(own, window) for own in draws) / len(draws))
+
+
+@pytest.mark.parametrize(("window", "most"), [(2, 8), (3, 9), (4, 16), (5, 15)])
+def test_beyond_the_pilot_the_draws_are_nearly_those_of_esc_for_chances_spread_evenly(window, most):
+    """Laplace's prior, so that the expectation of one further window is right; that of many is near."""
+    rng = Random(1)
+    chances = [rng.random() for _ in range(4000)]
+    draws = [drawn({"a": p, None: 1 - p}, most, rng) for p in chances]
+    esc = sum(taken(own, window) for own in draws) / len(draws)
+    found = predict([own[:window] for own in draws], window=window, most=most).draws
+    assert found == pytest.approx(esc, rel=0.07)
+    one_more = predict([own[:window] for own in draws], window=window, most=2 * window).draws
+    assert one_more == pytest.approx(sum(taken(own[: 2 * window], window) for own in draws) / len(draws))
+
+
+@pytest.mark.parametrize(("window", "most"), [(2, 8), (5, 40), (4, 10)])
+def test_with_frequencies_that_are_the_chances_the_formula_is_esc(window, most):
+    """The pilot is long and no window of it unanimous, so that what is left to predict is the formula alone."""
+    rng, pilot = Random(2), ["a", "b"] * 5000
+    simulated = [taken(rng.choices(["a", "b"], k=most), window) for _ in range(4000)]
+    formula = predict([pilot], window=window, most=len(pilot) + most).draws - len(pilot)
+    assert formula == pytest.approx(sum(simulated) / len(simulated), rel=0.03)
 
 
 def test_the_bound_on_changed_answers_holds_and_is_that_of_the_formula():

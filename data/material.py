@@ -40,7 +40,7 @@ class Material:
 
     def add(self, trace: Trace, reason: str | None) -> None:
         """Take in a trace, in draw order; `reason` says why it cannot be used, None that it can."""
-        text = lesson_text(trace) if reason is None else None
+        text = lesson_text(trace, self.problems[trace.problem_id].reference) if reason is None else None
         self.traces[trace.writer].append(trace)
         if text is None:
             self.reasons[trace.id] = reason or NO_STATEMENT
@@ -85,9 +85,10 @@ def material(problems: Mapping[str, Problem], traces: Sequence[Trace], said: Sai
     by_id = {trace.id: trace for trace in traces}
     for trace in traces:
         outcome = said.long[origin(trace, by_id).id]
+        reference = problems[trace.problem_id].reference
         if trace.writer == TEACHER and is_first(trace, first):
-            result.drawn[trace.problem_id].append((outcome, tokens_of(lesson_text(trace) or trace.text, trace)))
-        found = negative(trace, outcome, thought_right=trace.id in said.thought_right)
+            result.drawn[trace.problem_id].append((outcome, tokens_of(lesson_text(trace, reference) or trace.text, trace)))
+        found = negative(trace, outcome, reference, thought_right=trace.id in said.thought_right)
         if found is not None:
             result.add_wrong(found)
         elif trace.writer == TEACHER:

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import Field
 
-from data.records import Outcome, Section, Trace
+from data.records import Outcome, Reference, Section, Trace
 from data.statement import lesson_text
 
 
@@ -71,7 +71,7 @@ def tokens_of(text: str, trace: Trace) -> float:
     return trace.completion_tokens * len(text) / max(1, len(trace.text))
 
 
-def negative(trace: Trace, outcome: Outcome, *, thought_right: bool = False) -> Negative | None:
+def negative(trace: Trace, outcome: Outcome, reference: Reference, *, thought_right: bool = False) -> Negative | None:
     """The negative that a trace makes; None for a right one and for one that no verdict was reached on.
 
     `thought_right` says that its thinking states the right answer. As in every lesson, the text after the thinking is the final
@@ -82,7 +82,7 @@ def negative(trace: Trace, outcome: Outcome, *, thought_right: bool = False) -> 
         return None
     if flaw is Flaw.WRONG and thought_right:
         flaw = Flaw.CONTRADICTORY
-    text = trace.text if flaw is Flaw.TRUNCATED else lesson_text(trace) or trace.text
+    text = trace.text if flaw is Flaw.TRUNCATED else lesson_text(trace, reference) or trace.text
     return Negative(trace, flaw, text)
 
 

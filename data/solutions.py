@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from data.records import NumberReference, Outcome, Reference
+from data.records import Outcome, Reference
+from data.verifiers.judge import VERIFIERS
 from data.verifiers.stated import last_stated, stated
 from data.verifiers.statements import statements
 
@@ -28,8 +29,10 @@ def solutions(steps: Sequence[str], reference: Reference) -> list[int]:
 
 
 def _states(step: str, reference: Reference) -> bool:
-    """Whether the step's last result is the gold answer; expressions are compared as written, since re-verification judges them anyway."""
-    if isinstance(reference, NumberReference):
+    """Whether the step's last result is the gold answer; what only a process of its own can judge is compared as written, since
+    re-verification judges it anyway.
+    """
+    if VERIFIERS[reference.kind].INLINE:
         return stated(reference, step) is Outcome.RIGHT
     found = last_stated(reference, step)
     return found is not None and _plain(found) == _plain(reference.value)

@@ -1,4 +1,4 @@
-r"""The final statement of an answer as its writer wrote it: the sentence of what the verifiers read as the last explicit statement.
+r"""The final statement of an answer as its writer wrote it: the sentence of what its verifier reads as the last explicit statement.
 
 Display mathematics around it and a lead that ends in a colon belong to it, so that what stands before it is whole.
 """
@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 from data.chat import join, split
 from data.errors import TextFormatError
-from data.records import Trace
-from data.verifiers.statements import BOX, Statement, final_statements
+from data.records import Reference, Trace
+from data.verifiers.judge import VERIFIERS
+from data.verifiers.statements import BOX, Statement
 
 BEGINS = re.compile(r"(?:[.!?][*_)\"'$\]]*[ \t]+|\n)(?=\S)")
 ENDS = re.compile(r"[.!?][*_)\"'$\]]*(?=\s|\Z)|(?=\n)|\Z")
@@ -26,15 +27,15 @@ class SplitAnswer(NamedTuple):
     statement: str
 
 
-def final_statement(answer: str) -> str | None:
+def final_statement(answer: str, reference: Reference) -> str | None:
     """The last explicit statement of an answer text, or None where nothing states an answer that can be read; never a guess."""
-    parts = split_answer(answer)
+    parts = split_answer(answer, reference)
     return parts.statement if parts else None
 
 
-def split_answer(answer: str) -> SplitAnswer | None:
+def split_answer(answer: str, reference: Reference) -> SplitAnswer | None:
     """An answer text split at its last explicit statement, or None where it has none."""
-    finals = final_statements(answer)
+    finals = VERIFIERS[reference.kind].statements(reference, answer)
     if not finals or not all(_readable(statement) for statement in finals):
         return None
     begin, end = _sentence(answer, finals[0].start, finals[-1].end)
@@ -43,10 +44,10 @@ def split_answer(answer: str) -> SplitAnswer | None:
     return SplitAnswer(answer[:begin].strip(), answer[begin:end].strip())
 
 
-def lesson_text(trace: Trace) -> str | None:
+def lesson_text(trace: Trace, reference: Reference) -> str | None:
     """The completion that a trace teaches: its thinking and its final statement alone. None where it has no statement of its own."""
     parts = split(trace.text)
-    statement = final_statement(parts.answer)
+    statement = final_statement(parts.answer, reference)
     if statement is None:
         return None
     try:

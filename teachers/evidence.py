@@ -72,7 +72,7 @@ def _cases(first: Sequence[tuple[Problem, Trace]]) -> dict[Case, list[str]]:
     found: dict[Case, list[str]] = defaultdict(list)
     for problem, trace in first:
         parts = split(trace.text)
-        found[Case(problem.question, parts.thinking, final_statement(parts.answer) or "")].append(trace.id)
+        found[Case(problem.question, parts.thinking, final_statement(parts.answer, problem.reference) or "")].append(trace.id)
     return dict(found)
 
 

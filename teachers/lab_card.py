@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from data.chat import split, text_ids
-from data.records import Outcome, Status
+from data.records import Outcome, Reference, Status
 from data.statement import split_answer
 from data.tasks.lab_text import Habits
 
@@ -20,6 +20,7 @@ class Attempt(NamedTuple):
     """One judged draw of one problem."""
 
     problem_id: str
+    reference: Reference
     text: str
     status: Status
     outcome: Outcome
@@ -60,8 +61,8 @@ def measure(attempts: Iterable[Attempt], tokenizer: PreTrainedTokenizerBase) -> 
     for attempt in attempts:
         by_problem[attempt.problem_id].append(attempt)
     all_attempts = [attempt for group in by_problem.values() for attempt in group]
-    finished = [split(attempt.text) for attempt in all_attempts if attempt.status is Status.OK]
-    shorts = [found.before for parts in finished if (found := split_answer(parts.answer)) is not None]
+    finished = [(split(attempt.text), attempt.reference) for attempt in all_attempts if attempt.status is Status.OK]
+    shorts = [found.before for parts, reference in finished if (found := split_answer(parts.answer, reference)) is not None]
     rights = [sum(a.outcome is Outcome.RIGHT for a in group) for group in by_problem.values()]
     return Measured(
         problems=len(by_problem),
@@ -69,7 +70,7 @@ def measure(attempts: Iterable[Attempt], tokenizer: PreTrainedTokenizerBase) -> 
         right=sum(rights) / len(all_attempts),
         mixed=sum(0 < right < len(group) for right, group in zip(rights, by_problem.values(), strict=True)) / len(by_problem),
         unfinished=_share(attempt.status is not Status.OK for attempt in all_attempts),
-        thinking_tokens=_mean([len(text_ids(tokenizer, parts.thinking)) for parts in finished]),
+        thinking_tokens=_mean([len(text_ids(tokenizer, parts.thinking)) for parts, _ in finished]),
         short_tokens=_mean([len(text_ids(tokenizer, short)) for short in shorts]),
         recoveries=_share("wait," in attempt.text for attempt in all_attempts),
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple, Protocol
 
 from data.records import Outcome
+from data.verifiers.statements import Statement
 
 MAX_ANSWER_CHARACTERS = 20_000
 """Of a longer answer only the end is read: the last statement wins, and the work stays bounded."""
@@ -33,6 +34,9 @@ class Verifier(Protocol):
 
     def judge(self, reference: Any, answer_text: str) -> Judgement:
         """Judge the text after the thinking."""
+
+    def statements(self, reference: Any, answer_text: str) -> list[Statement]:
+        """The final statements of an answer: those that `judge` reads."""
 
     def gold_text(self, reference: Any) -> str:
         """The gold answer as a writer would state it: what the gold check judges."""

@@ -32,10 +32,15 @@ def judge(reference: ExpressionReference, answer_text: str) -> Judgement:
     gold = _read(reference.value)
     if gold is None:
         return Judgement(Outcome.ERROR, None, f"the gold answer {reference.value[:80]!r} is not an expression")
-    finals = final_statements(answer_text[-MAX_ANSWER_CHARACTERS:])
+    finals = statements(reference, answer_text)
     if not finals:
         return Judgement(Outcome.UNPARSED, None, "no explicit statement of an answer")
     return _compare(gold, [(statement, _read(statement.text)) for statement in finals])
+
+
+def statements(reference: ExpressionReference, answer_text: str) -> list[Statement]:
+    """The final statements of an answer."""
+    return final_statements(answer_text[-MAX_ANSWER_CHARACTERS:])
 
 
 def gold_text(reference: ExpressionReference) -> str:

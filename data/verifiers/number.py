@@ -6,14 +6,19 @@ never as floats: 3.33 is not 10/3. "50%" answers 50 as well as 0.5.
 
 from __future__ import annotations
 
+import re
+
 from data.records import NumberReference, Outcome
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
+from data.verifiers.marks import has_decimal_comma
 from data.verifiers.quantity import Quantity, read_quantity
 from data.verifiers.statements import Statement, final_statements
 
 NAME = "number"
-VERSION = "1"
+VERSION = "2"
 INLINE = True
+AGAIN = re.compile(r",?\s+or\s+|\s*\((?=[^()]*\)\W*\Z)|\)(?=\W*\Z)")
+"""Before a second spelling of the same number."""
 
 
 def judge(reference: NumberReference, answer_text: str) -> Judgement:
@@ -21,15 +26,31 @@ def judge(reference: NumberReference, answer_text: str) -> Judgement:
     gold = read_quantity(reference.value)
     if gold is None:
         return Judgement(Outcome.ERROR, None, f"the gold answer {reference.value!r} is not one number")
-    finals = final_statements(answer_text[-MAX_ANSWER_CHARACTERS:])
+    finals = statements(reference, answer_text)
     if not finals:
         return Judgement(Outcome.UNPARSED, None, "no explicit statement of an answer")
-    return _compare(gold, [(statement, read_quantity(statement.text)) for statement in finals])
+    comma = has_decimal_comma(answer_text)
+    return _compare(gold, [(statement, _read(statement.text, comma)) for statement in finals])
+
+
+def statements(reference: NumberReference, answer_text: str) -> list[Statement]:
+    """The final statements of an answer."""
+    return final_statements(answer_text[-MAX_ANSWER_CHARACTERS:])
 
 
 def gold_text(reference: NumberReference) -> str:
     """The gold answer in a sentence."""
     return f"The answer is \\boxed{{{reference.value}}}."
+
+
+def _read(text: str, comma: bool) -> Quantity | None:
+    """The number that a statement says, once or several times over: "1/4, or 25%", "18 dollars ($18)"."""
+    whole = read_quantity(text, comma=comma)
+    if whole is not None or not AGAIN.search(text):
+        return whole
+    values = [read_quantity(part, comma=comma) for part in AGAIN.split(text) if part.strip()]
+    first = values[0]
+    return first if first and all(own and (first.answered_by(own) or own.answered_by(first)) for own in values) else None
 
 
 def _compare(gold: Quantity, finals: list[tuple[Statement, Quantity | None]]) -> Judgement:

@@ -1,16 +1,20 @@
-r"""One number as people and models write it, read exactly: "1,200", "$-3.50", "\frac{1}{2}", "2 1/2", "18 dollars", "50\%", "2 million".
+r"""One number as people and models write it, read exactly: "1,200", "$-3.50", "\frac{1}{2}", "2 1/2", "eighteen dollars", "50\%".
 
-A text that holds anything but one number with its unit reads as None: a range, a sum, a list, a time of day, an algebraic term.
-Units and currencies are not compared.
+A text that holds anything but one number with its unit reads as None: a range, a sum, a list, a time of day, an algebraic term; so does a
+number that can be read in two ways. Units and currencies are not compared.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Callable
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import NamedTuple
+
+from data.verifiers.marks import UnclearMarkError, ascii_digits, plain_numbers
+from data.verifiers.number_words import NUMBER_WORD, with_digits
 
 MAX_CHARACTERS = 200
 MAX_EXPONENT = 100
@@ -22,34 +26,55 @@ SCALES = {
     "billion": 10**9,
     "trillion": 10**12,
 }
-DIGITS = r"(?:[0-9]{1,3}(?:,[0-9]{2,3})*,[0-9]{3}(?![0-9])|[0-9]{1,3}(?:[ ][0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]*)?|\.[0-9]+"
-NUMBER = rf"(?:{DIGITS})"
+WORLD_SCALES = {
+    **SCALES,
+    **dict.fromkeys(("tausend", "mille", "mila", "mil"), 10**3),
+    "lakh": 10**5,
+    **dict.fromkeys(("millions", "millionen", "millones", "millón", "milioni", "milione", "milhões", "milhão"), 10**6),
+    "crore": 10**7,
+    **dict.fromkeys(("milliards", "milliard", "milliarden", "milliarde", "miliardi", "miliardo", "bilhões", "bilhão"), 10**9),
+    "billionen": 10**12,
+}
+SIGNED_SCALES = {"千": 10**3, "万": 10**4, "萬": 10**4, "만": 10**4, "亿": 10**8, "億": 10**8, "억": 10**8}
+"""Of scripts that write no space before and after them."""
+NUMBER = r"(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 QUANTITY = re.compile(
     rf"""
     (?:(?:about|approximately|around|roughly|exactly|just|only|simply|equal\ to|a\ total\ of)\ )?
     (?P<sign>[-+]|negative\ |minus\ )?\ ?
-    (?:(?:[€£¥₹]|US\ |USD|EUR|GBP|Rs\.?)\ ?)?
+    (?:(?:[€£¥₹₩₽]|US\ |R\ (?=[0-9])|(?:USD|EUR|GBP|CHF|JPY|CNY|INR|CAD|AUD|BRL)\b|Rs\.?)\ ?)?
     (?P<late_sign>[-+])?\ ?
     (?:
         (?P<whole>[0-9]+)\ ?(?:\\frac\ ?\{{?\ ?(?P<mixed_top>[0-9]+)\ ?\}}?\ ?\{{?\ ?(?P<mixed_bottom>[0-9]+)\ ?\}}?)
-      | (?P<whole2>[0-9]+)(?:\ |-)(?P<mixed_top2>[0-9]+)\ ?/\ ?(?P<mixed_bottom2>[0-9]+)
+      | (?P<whole2>[0-9]+)(?:\ and\ |\ |-)(?P<mixed_top2>[0-9]+)\ ?/\ ?(?P<mixed_bottom2>[0-9]+)
       | \\frac\ ?(?:\{{\ ?(?P<top>-?{NUMBER})\ ?\}}|(?P<top1>[0-9]))\ ?(?:\{{\ ?(?P<bottom>-?{NUMBER})\ ?\}}|(?P<bottom1>[0-9]))
       | (?P<top2>{NUMBER})\ ?/\ ?(?P<bottom2>{NUMBER})
-      | (?P<mantissa>{NUMBER})(?:\ ?[×x]\ ?10\ ?\^\ ?\{{?(?P<power>-?[0-9]+)\}}?|[eE](?P<power1>[-+]?[0-9]+))
+      | (?P<mantissa>{NUMBER})(?:\ ?[×x*·⋅]\ ?10\ ?\^\ ?\{{?(?P<power>-?[0-9]+)\}}?|[eE](?P<power1>[-+]?[0-9]+))
       | (?P<number>{NUMBER})
     )
-    (?:\ ?(?P<percent>%|percent\b|per\ cent\b|pct\b)|\ ?-?(?P<scale>{"|".join(SCALES)})\b)?
+    (?:
+        \ ?(?P<percent>%|(?:percent|per\ cent|pct|prozent|pour\ cent|por\ ciento|por\ cento|per\ cento)\b)
+      | \ ?-?(?P<scale>{"|".join(sorted(WORLD_SCALES, key=len, reverse=True))})\b
+      | (?P<scale1>[{"".join(SIGNED_SCALES)}])
+    )?
     (?P<unit>.*)
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-UNIT = re.compile(r"[ -]?(?:[A-Za-zÀ-ÿ°µ€£¥'’/()\" -]|\.(?=[A-Za-z ]|$)|\^ ?\{?-?[1-9]\}?|[²³])*")
+UNIT = re.compile(
+    r"[ -]?(?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff°€£¥₹₩₽¢'’/()\" -]|\.(?=[A-Za-z ]|$)|\^ ?\{?-?[1-9]\}?|[²³]"
+    r"|[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])*"
+)
+"""Words of any script, marks of vowels among them, currencies, powers, and pictures."""
 NO_UNIT = re.compile(
-    r"(?:pi|sqrt|squared|cubed|factorial|more|less|fewer|plus|minus|times|divided|to|over|and|or|not|mod|by|per cent|[abcinxyze])\b",
+    r"(?:pi|sqrt|squared|cubed|factorial|more|less|fewer|plus|minus|times|divided|to|over|and|or|not|mod|by|per cent|[abcinxyze]"
+    r"|und|oder|bis|mal|et|ou|fois|y|o|veces|e|ed|volte|и|или|до|раз)\b|[或和与至到]|から|または|또는",
     re.IGNORECASE,
 )
+JOINED = re.compile(r",\s|\b(?:and|or|und|oder)\b|[≤≥<>]")
+POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 WORDS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
-REPLACED = (
+REPLACED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\\(?:dfrac|tfrac|cfrac)(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\(?:left|right|displaystyle|boldsymbol)(?![A-Za-z])"), ""),
     (re.compile(r"\\!|\{,\}(?=$)"), ""),
@@ -58,6 +83,8 @@ REPLACED = (
     (re.compile(r"\\(?:times|cdot)(?![A-Za-z])"), "×"),
     (re.compile(r"\\approx(?![A-Za-z])"), "≈"),
     (re.compile(r"\\%"), "%"),
+    (re.compile(r"(?<=10)\*\*(?=-?[0-9])"), "^"),
+    (re.compile(r"(?<=10)[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+"), lambda found: "^" + found[0].translate(POWERS)),
     (re.compile(r"\\(?:[,;: ]|quad|qquad)|\\?\$|~|\*\*|__|\\[()\[\]]|[\u00a0\u2009\u202f]"), " "),
     (re.compile(r"[−–]"), "-"),
 )
@@ -87,11 +114,14 @@ class Quantity(NamedTuple):
         return _spell(self.value) + ("%" if self.percent else "")
 
 
-def read_quantity(text: str) -> Quantity | None:
-    """The one number that `text` states, or None."""
+def read_quantity(text: str, *, comma: bool = False) -> Quantity | None:
+    """The one number that `text` states, or None; `comma`: in a language with a decimal comma."""
     if len(text) > MAX_CHARACTERS:
         return None
-    shown = _plain(text)
+    try:
+        shown = plain_numbers(with_digits(_plain(text)), comma=comma)
+    except UnclearMarkError:
+        return None
     exact, _, rounded = shown.partition("≈")
     if rounded:
         return _read_equation(exact) or _read_equation(rounded)
@@ -101,7 +131,7 @@ def read_quantity(text: str) -> Quantity | None:
 def _read_equation(text: str) -> Quantity | None:
     """Of `x = 2 * 9 = 18` the last side; None where one of the others is more than a term ("x = 5, y = 6")."""
     *others, last = text.split("=")
-    if any("," in other and re.search(r",\s", other) for other in others):
+    if any(JOINED.search(other) for other in others):
         return None
     return _read_one(" ".join(last.split()))
 
@@ -115,13 +145,17 @@ def _read_one(text: str) -> Quantity | None:
         return None
     sign = (found["sign"] or found["late_sign"] or "+").strip()
     signed = value if sign == "+" else -value
-    if found["scale"]:
-        return Quantity(signed * SCALES[found["scale"].lower()], bare=signed)
+    if scale := _scale(found):
+        return Quantity(signed * scale, bare=signed)
     return Quantity(signed, percent=bool(found["percent"]))
 
 
+def _scale(found: re.Match[str]) -> int | None:
+    return WORLD_SCALES[found["scale"].lower()] if found["scale"] else SIGNED_SCALES.get(found["scale1"])
+
+
 def _is_unit(text: str) -> bool:
-    return UNIT.fullmatch(text) is not None and NO_UNIT.match(text.lstrip(" -(")) is None
+    return UNIT.fullmatch(text) is not None and NO_UNIT.match(text.lstrip(" -(")) is None and NUMBER_WORD.search(text) is None
 
 
 def _value(found: re.Match[str]) -> Fraction | None:
@@ -144,15 +178,15 @@ def _divide(top: str, bottom: str) -> Fraction | None:
 
 
 def _number(text: str) -> Fraction:
-    return Fraction(text.replace(",", "").replace(" ", "").rstrip("."))
+    return Fraction(text.rstrip("."))
 
 
 def _plain(text: str) -> str:
     """`text` without LaTeX and Markdown dress, in single spaces, sentence punctuation at the end removed."""
     for pattern, replacement in ((WORDS, r" \1 "), *REPLACED):
         text = pattern.sub(replacement, text)
-    text = "".join(_vulgar(character) for character in text)
-    return " ".join(text.split()).strip("*_ ").rstrip(".,;:*_ ")
+    text = ascii_digits("".join(_vulgar(character) for character in text))
+    return " ".join(text.split()).strip("*_`\"'“”„«»「」 ").rstrip(".,;:。*_`\"'“”«»「」 ")
 
 
 def _vulgar(character: str) -> str:

@@ -2,7 +2,8 @@ r"""Is the right answer stated in a thinking, as its last stated result?
 
 For numbers the last number counts, or the last box that holds it; if its sentence has equations, the number after the last `=`
 ("4 + 5 = 9 points in 40 minutes" states 9). For expressions the last box, "the answer is …" or `= …` counts, whichever stands
-last. This is weaker evidence than an answer: a thinking need not state anything explicitly.
+last. This is weaker evidence than an answer: a thinking need not state anything explicitly. Of all other kinds only explicit statements
+count, as in an answer.
 """
 
 from __future__ import annotations
@@ -11,9 +12,9 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from data.records import NumberReference, Outcome, Reference, Status
+from data.records import ExpressionReference, NumberReference, Outcome, Reference, Status
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS
-from data.verifiers.judge import TextCase, judge_texts
+from data.verifiers.judge import VERIFIERS, TextCase, judge_texts
 from data.verifiers.quantity import SCALES
 from data.verifiers.statements import SENTENCE_END, statements
 
@@ -49,11 +50,20 @@ def stated_all(thinkings: Iterable[Thinking], *, workers: int = 1, timeout_secon
 def last_stated(reference: Reference, thinking: str) -> str | None:
     """The last result that a thinking states, as written."""
     text = thinking[-MAX_ANSWER_CHARACTERS:]
-    return _last_number(text) if isinstance(reference, NumberReference) else _last_expression(text)
+    match reference:
+        case NumberReference():
+            return _last_number(text)
+        case ExpressionReference():
+            return _last_expression(text)
+        case _:
+            finals = VERIFIERS[reference.kind].statements(reference, text)
+            return finals[-1].text if finals else None
 
 
 def _as_answer(item: Thinking) -> str:
-    """The last stated result as an explicit answer, so that it is judged like one; no answer where nothing is stated."""
+    """A text that is judged as the thinking is to be: of numbers and expressions the last result as an explicit answer."""
+    if not isinstance(item.reference, NumberReference | ExpressionReference):
+        return item.text
     found = last_stated(item.reference, item.text)
     return "" if found is None else f"\\boxed{{{found}}}"
 

@@ -1,36 +1,26 @@
-r"""Explicit statements of an answer: `\boxed{…}`, "The answer is …", "Answer: …" and "#### …".
+r"""Explicit statements of an answer: `\boxed{…}`, "The answer is …", "Antwort: …", "答案是…" and "#### …".
 
 The last statement wins. Statements made in one breath (in one sentence, or directly after each other) are final together, so that
-a verifier can refuse "The answer is 5 or \boxed{6}"; after further working, or a word of correction, the later one stands alone.
+a verifier can refuse "The answer is 5 or \boxed{6}"; after further working, or a word of correction, the later one stands alone. Questions,
+suppositions and denials state nothing; but who denies what he stated last has stated nothing that can be read.
 Everything here takes linear time for a bounded text.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
+
+from data.verifiers.number_words import NUMBER_WORD, with_digits
+from data.verifiers.phrases import ANSWER, CLAUSE, CORRECTION, DENIED, DENIED_BEHIND, ENDING, LEAD, LINK, NEGATED, SUPPOSED, TRAILING
 
 MAX_CONTENT_CHARACTERS = 300
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-PHRASE = re.compile(
-    r"\banswers?\b[*_]{0,2}(?:\s{0,3}[:=]|(?:\s+(?:to|for|of)\b[^.:\n?!]{0,100}?)?\s{1,3}(?:is|are|equals)\b)"
-    r"(?:[\s*_:$\"“']|\\[\[(])*",
-    re.IGNORECASE,
-)
-HASHES = re.compile(r"####[ \t]*(?=[-+−$€£¥₹\\.\d(])")
-SENTENCE_END = re.compile(r"\n|[.!?;](?=[\s*_\"'”’]|$)")
-CLAUSE = re.compile(r",?\s+(?:because|since|as|which|where|so|but|no|wait|sorry|actually|therefore|thus|hence)\b", re.IGNORECASE)
-CORRECTION = re.compile(r"\b(?:wait|no|sorry|actually|correction|instead|rather|mistake|wrong|recheck|hmm)\b", re.IGNORECASE)
-LINK = re.compile(r"(?:[\s.,;:!*_$()\[\]\\]|\b(?:and|or|so|thus|hence|therefore|the|final|correct|our|my|i\.e)\b)*", re.IGNORECASE)
-SUPPOSED = re.compile(r"\b(?:if|suppose|supposing|assume|assuming|whether|unless)\b[^.\n]*\Z", re.IGNORECASE)
+SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)[.!?;](?=[\s*_\"'”’»]|$)")
+COLON = re.compile(r"[:=：]")
 VALUE = re.compile(r"[\d\\$=+^√π∞]|^[({\[]|^\W*[A-Za-z]\W*$")
-NUMBER_WORD = re.compile(
-    r"\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
-    r"|hundred|thousand|million|none|nothing|infinite|infinity|undefined|impossible|unknown)\b",
-    re.IGNORECASE,
-)
 AFTER_BOX = re.compile(r"[ \t$]*(\\?%|(?:percent|hundred|thousand|million|billion|trillion|dozen)\b)", re.IGNORECASE)
-TRAILING = re.compile(r"(?:[\s,:=≈]|\b(?:and|or|so|thus|the|that|i\.e\.?))+$", re.IGNORECASE)
 
 
 class Statement(NamedTuple):
@@ -42,35 +32,77 @@ class Statement(NamedTuple):
     text: str
     start: int
     end: int
-    firm: bool
+    firm: bool = True
+    denied: bool = False
+    line: str = ""
+    """The value with what stands behind it in its line, for values that may hold full stops."""
 
 
-def final_statements(text: str) -> list[Statement]:
+class Grammar(NamedTuple):
+    """What states a value of some kind."""
+
+    announced: re.Pattern[str]
+    """A phrase before a value."""
+    marked: re.Pattern[str]
+    """A mark before a value, such as that of GSM8K."""
+    may_be_value: Callable[[str], bool]
+    """Whether what an announcement is followed by can be a value; else it announces nothing ("The answer is clear")."""
+    clause: re.Pattern[str] = CLAUSE
+    """Where what is no part of a value begins: a reason, a correction."""
+    denied: re.Pattern[str] = DENIED
+    """What makes of an announcement with a verb a denial."""
+    holding: re.Pattern[str] | None = None
+    """A phrase that holds the value, as its group `value`: "option B is correct"."""
+
+
+def _may_be_number(text: str) -> bool:
+    return bool(VALUE.search(text) or NUMBER_WORD.search(text)) or with_digits(text) != text
+
+
+NUMERIC = Grammar(
+    re.compile(rf"(?:{ANSWER}){LEAD}", re.IGNORECASE | re.MULTILINE),
+    re.compile(r"####[ \t]*(?=[*_\s]*[-+−$€£¥₹\\.\d(])"),
+    _may_be_number,
+)
+"""Numbers and expressions."""
+
+
+def final_statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
     """The statements of the last breath, in order; empty where nothing is stated explicitly."""
-    found = statements(text)
+    found = statements(text, grammar)
     first = len(found) - 1
     while first > 0 and _one_breath(text[found[first - 1].end : found[first].start]):
         first -= 1
     return found[max(first, 0) :]
 
 
-def statements(text: str) -> list[Statement]:
+def statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
     """All explicit statements in the order in which they begin."""
-    opened = [*_boxes(text), *((m.start(), m.end(), None) for m in (*PHRASE.finditer(text), *HASHES.finditer(text)))]
+    phrases = (*grammar.announced.finditer(text), *grammar.marked.finditer(text))
+    holding = grammar.holding.finditer(text) if grammar.holding else ()
+    opened = [
+        *((start, begin, _boxed(text, start, begin, end)) for start, begin, end in _boxes(text)),
+        *((m.start(), m.end(), _held(text, m)) for m in holding),
+        *((m.start(), m.end(), None) for m in phrases),
+    ]
     opened.sort(key=lambda item: item[0])
     found: list[Statement] = []
     nexts = [*(start for start, _, _ in opened[1:]), len(text)]
-    for (start, begin, box_end), following in zip(opened, nexts, strict=False):
-        said = _said(text, start, begin, following) if box_end is None else _boxed(text, start, begin, box_end)
-        if said is not None:
+    for (start, begin, held), following in zip(opened, nexts, strict=False):
+        said = held or _said(text, start, begin, following, grammar)
+        if said is None:
+            continue
+        if not said.denied:
             found.append(said)
+        elif found and _plain(found[-1].text) == _plain(said.text):
+            found.append(said._replace(text=""))
     return found
 
 
-def _boxes(text: str) -> list[tuple[int, int, int | None]]:
+def _boxes(text: str) -> list[tuple[int, int, int]]:
     """(start, begin of content, end of content) of the outer boxes; an unclosed one ends with the text."""
     closing = _closing_braces(text)
-    found: list[tuple[int, int, int | None]] = []
+    found: list[tuple[int, int, int]] = []
     inside = 0
     for match in BOX.finditer(text):
         if match.start() < inside:
@@ -107,26 +139,41 @@ def _boxed(text: str, start: int, begin: int, end: int) -> Statement:
         content, start = f"-{content}", start - 1
     after = AFTER_BOX.match(text, end + 1)
     if after:
-        return Statement(f"{content} {after[1]}", start, after.end(), True)
-    return Statement(content, start, min(end + 1, len(text)), True)
+        return Statement(f"{content} {after[1]}", start, after.end())
+    return Statement(content, start, min(end + 1, len(text)))
 
 
-def _said(text: str, start: int, begin: int, following: int) -> Statement | None:
-    """What a phrase or a line of hashes states, up to its sentence's end; None where it states no value or is only supposed."""
+def _held(text: str, found: re.Match[str]) -> Statement:
+    """What a phrase states that holds its value, or denies, asks or supposes."""
+    asked = text[found.end() : found.end() + 1] in ("?", "？")
+    unsaid = any(pattern.search(text, max(0, found.start() - 60), found.start()) for pattern in (SUPPOSED, NEGATED))
+    return Statement(found["value"], found.start(), found.end(), denied=asked or unsaid)
+
+
+def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -> Statement | None:
+    """What a phrase or a mark states, up to its sentence's end; None where it states no value or is only supposed."""
     limit = min(following, begin + MAX_CONTENT_CHARACTERS)
     stop = SENTENCE_END.search(text, begin, limit)
     end = stop.start() if stop else limit
     leads_on = stop is None and limit == following < len(text)
-    if (stop and stop[0] == "?") or SUPPOSED.search(text, max(0, start - 60), start):
+    if (stop and stop[0] in "?？") or SUPPOSED.search(text, max(0, start - 60), start):
         return None
-    clause = CLAUSE.search(text, begin, end)
+    clause = grammar.clause.search(text, begin, end)
     end = clause.start() if clause else end
     content = text[begin:end]
     if leads_on and not clause:
-        return Statement(TRAILING.sub("", content).strip(), start, end, False)
-    if not (VALUE.search(content.strip()) or NUMBER_WORD.search(content)):
-        return None
-    return Statement(content.strip(), start, end, True)
+        return Statement(TRAILING.sub("", content).strip(), start, end, firm=False)
+    behind = DENIED_BEHIND.search(content.strip())
+    content = ENDING.sub("", content.strip())
+    denial = None if COLON.search(text, start, begin) else grammar.denied.match(content)
+    if behind or denial:
+        return Statement((DENIED_BEHIND if behind else grammar.denied).sub("", content, count=1).strip(), start, end, denied=True)
+    newline = text.find("\n", begin, limit)
+    return Statement(content, start, end, line=text[begin : newline if newline >= 0 else limit]) if grammar.may_be_value(content) else None
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text).casefold()
 
 
 def _one_breath(gap: str) -> bool:

@@ -57,7 +57,7 @@ def _measured(spec: EngineSpec, problems: list[Problem]) -> Measured:
 
 
 def _attempt(case: TextCase, verdict: Verdict) -> Attempt:
-    return Attempt(case.key.split("/")[0], case.text, case.status, verdict.outcome)
+    return Attempt(case.key.split("/")[0], case.reference, case.text, case.status, verdict.outcome)
 
 
 def _parameters(folder: Path) -> int:

@@ -89,6 +89,7 @@ def findings(tables: Tables, params: Params) -> Findings:
     surviving = {recheck.trace_id for recheck in tables.short_verdicts if recheck.survives}
     survivors = [trace for trace in tables.short if trace.id in surviving]
     left_out = of_wrong(params.shorten)
+    references = {problem.id: problem.reference for problem in tables.problems}
     of_right = [trace for trace in tables.short if trace.writer not in left_out]
     bands = difficulties(tables.long, outcomes(tables.long, tables.long_verdicts), first=first_draws(params.sample))
     return Findings(
@@ -105,7 +106,7 @@ def findings(tables: Tables, params: Params) -> Findings:
         kept=kept(
             survivors,
             {trace.id: trace for trace in (*tables.long, *tables.short)},
-            lambda trace: tables.count_tokens(lesson_text(trace) or ""),
+            lambda trace: tables.count_tokens(lesson_text(trace, references[trace.problem_id]) or ""),
         ),
         common=len(common_problems(survivors)),
         lengths=lengths,

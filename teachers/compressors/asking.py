@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data.chat import prompt_ids, split
 from data.errors import ParamsError
-from data.records import Status, Trace
+from data.records import Problem, Status, Trace
 from teachers.compressors.contract import Desk, Skipped
 from teachers.compressors.settings import AskingSettings
 from teachers.engine import Completion, Question, Request, SamplingSettings
@@ -34,12 +34,12 @@ def requests(desk: Desk, settings: AskingSettings, filled: Mapping[str, str]) ->
     return [Request(ids, sampling, draw, Question(text)) for draw in range(settings.draws)]
 
 
-def first_sound(desk: Desk, parents: Sequence[Trace], asked: Sequence[Request], *, budget: int | None) -> Trace:
+def first_sound(desk: Desk, problem: Problem, parents: Sequence[Trace], asked: Sequence[Request], *, budget: int | None) -> Trace:
     """The trace of the first answer that keeps the contract. Raises Skipped with the first answer's reason where none does."""
     reasons: list[str] = []
     for request in asked:
         try:
-            return desk.write(parents, _written(desk.evidence.answers[request]), budget=budget)
+            return desk.write(problem, parents, _written(desk.evidence.answers[request]), budget=budget)
         except Skipped as skipped:
             reasons.append(str(skipped))
     raise Skipped(reasons[0])

@@ -88,13 +88,13 @@ class Desk:
         """How many tokens `text` has."""
         return len(text_ids(self.tokenizer, text))
 
-    def write(self, parents: Sequence[Trace], thinking: str, *, budget: int | None) -> Trace:
+    def write(self, problem: Problem, parents: Sequence[Trace], thinking: str, *, budget: int | None) -> Trace:
         """The short trace of `thinking` and the first parent's final statement.
 
         Raises Skipped where that parent has no final statement, where the text would be longer than every parent or than the budget,
         and where a think tag lies inside of the text.
         """
-        statement = final_statement(split(parents[0].text).answer)
+        statement = final_statement(split(parents[0].text).answer, problem.reference)
         if statement is None:
             raise Skipped("no final statement")
         try:

@@ -19,4 +19,4 @@ class Direct:
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace with an empty thinking."""
-        return [self.desk.write(traces[:1], "", budget=budget)]
+        return [self.desk.write(problem, traces[:1], "", budget=budget)]

@@ -30,7 +30,7 @@ class FirstSolution:
         if not right:
             raise Skipped("no step concludes with the right answer")
         last = self._reflected(found, right) if self.settings.reflection else right[0]
-        return [self.desk.write(traces[:1], "".join(found[: last + 1]).rstrip(), budget=budget)]
+        return [self.desk.write(problem, traces[:1], "".join(found[: last + 1]).rstrip(), budget=budget)]
 
     def _reflected(self, found: Sequence[str], right: Sequence[int]) -> int:
         if len(right) > 1:

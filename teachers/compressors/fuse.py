@@ -37,7 +37,7 @@ class Fuse:
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace with all that were fused as its parents. Skipped where fewer than two different draws agree."""
         parents = self._parents(traces)
-        return [asking.first_sound(self.desk, parents, self._asked(problem, parents, budget), budget=budget)]
+        return [asking.first_sound(self.desk, problem, parents, self._asked(problem, parents, budget), budget=budget)]
 
     def _asked(self, problem: Problem, parents: Sequence[Trace], budget: int | None) -> list[Request]:
         workings = [split(parent.text).thinking for parent in parents]

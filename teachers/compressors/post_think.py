@@ -21,9 +21,9 @@ class PostThink:
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace. Skipped where the answer text holds nothing but the final statement."""
-        parts = split_answer(split(traces[0].text).answer)
+        parts = split_answer(split(traces[0].text).answer, problem.reference)
         if parts is None:
             raise Skipped("no final statement")
         if not parts.before:
             raise Skipped("no text between the thinking and the final statement")
-        return [self.desk.write(traces[:1], parts.before, budget=budget)]
+        return [self.desk.write(problem, traces[:1], parts.before, budget=budget)]

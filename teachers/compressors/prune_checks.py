@@ -21,7 +21,7 @@ class PruneChecks:
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace; the same text where nothing is checked."""
-        return [self.desk.write(traces[:1], without_checks(split(traces[0].text).thinking), budget=budget)]
+        return [self.desk.write(problem, traces[:1], without_checks(split(traces[0].text).thinking), budget=budget)]
 
 
 def without_checks(thinking: str) -> str:

@@ -35,7 +35,7 @@ class PruneSteps:
             if len(kept) == 1:
                 raise Skipped("no step fits the budget")
             del kept[index]
-        return [self.desk.write(traces[:1], _text(kept), budget=budget)]
+        return [self.desk.write(problem, traces[:1], _text(kept), budget=budget)]
 
     def _importance(self, trace: Trace, found: Sequence[str]) -> Sequence[float]:
         by = self.settings.by

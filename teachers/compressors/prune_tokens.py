@@ -42,7 +42,7 @@ class PruneTokens:
         removable = sorted(free, key=lambda index: (importance[index], -index))
         below = 0 if self.settings.floor is None else sum(importance[index] < self.settings.floor for index in removable)
         gone = set(removable[: max(below, self._fewest(found, removable, budget))])
-        return [self.desk.write(traces[:1], without(found, gone), budget=budget)]
+        return [self.desk.write(problem, traces[:1], without(found, gone), budget=budget)]
 
     def _fewest(self, found: Sequence[str], removable: Sequence[int], budget: int | None) -> int:
         """How many words must go, found by halving: a word less is never more tokens than a word more, but for a rare merge."""

@@ -33,4 +33,4 @@ class Rewrite:
 
     def compress(self, problem: Problem, traces: Sequence[Trace], budget: int | None) -> list[Trace]:
         """One trace: the first rewriting that fits the budget."""
-        return [asking.first_sound(self.desk, traces[:1], self.requests(problem, traces, budget), budget=budget)]
+        return [asking.first_sound(self.desk, problem, traces[:1], self.requests(problem, traces, budget), budget=budget)]

@@ -27,7 +27,7 @@ class Shortest:
         written, reasons = list[Trace](), list[str]()
         for trace in traces:
             try:
-                written.append(self.desk.write([trace], split(trace.text).thinking, budget=budget))
+                written.append(self.desk.write(problem, [trace], split(trace.text).thinking, budget=budget))
             except Skipped as skipped:
                 reasons.append(str(skipped))
         if not written:

@@ -28,7 +28,7 @@ class Truncated:
         if budget is None:
             raise Skipped("no budget")
         thinking = cut(self.desk.tokenizer, split(traces[0].text).thinking, budget)
-        return [self.desk.write(traces[:1], thinking, budget=budget)]
+        return [self.desk.write(problem, traces[:1], thinking, budget=budget)]
 
 
 def cut(tokenizer: PreTrainedTokenizerBase, text: str, budget: int) -> str:

@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from data.negatives import Flaw, Negative, Negatives, choose, negative
 from data.pairs import Choices, Pair, PairRule, Side, pairs, right_writers, score_right, score_wrong, token_budget, wrong_writers
-from data.records import Outcome, Status, Trace
+from data.records import NumberReference, Outcome, Status, Trace
 
 RULES = TypeAdapter[PairRule](PairRule)
 NUMBERS = count()
@@ -41,6 +41,7 @@ def choices(of_right: Sequence[Side] = (), of_wrong: Sequence[Negative] = (), *,
     return Choices({"teacher": of_right, "brief": short}, {"teacher": of_wrong}, rate, fmean(lengths) if lengths else None)
 
 
+GOLD = NumberReference(value="7")
 WRONG = {
     "<think>3 + 4 = 8.</think>So. The answer is \\boxed{8}. Bye.": (Outcome.WRONG, Flaw.WRONG),
     "<think>3 + 4 = 7.</think>The answer is \\boxed{8}.": (Outcome.WRONG, Flaw.CONTRADICTORY),
@@ -52,7 +53,7 @@ WRONG = {
 @pytest.mark.parametrize("text", WRONG)
 def test_every_wrong_trace_has_its_flaw_and_its_text(text: str) -> None:
     outcome, flaw = WRONG[text]
-    found = negative(trace(text), outcome, thought_right=flaw is Flaw.CONTRADICTORY)
+    found = negative(trace(text), outcome, GOLD, thought_right=flaw is Flaw.CONTRADICTORY)
     assert found is not None and found.flaw is flaw
     assert found.text == text.replace("So. ", "").replace(" Bye.", ""), "what has a final statement ends with it"
     assert found.ends == (flaw is not Flaw.TRUNCATED)
@@ -60,7 +61,7 @@ def test_every_wrong_trace_has_its_flaw_and_its_text(text: str) -> None:
 
 @pytest.mark.parametrize("outcome", [Outcome.RIGHT, Outcome.TIMEOUT, Outcome.ERROR])
 def test_what_is_right_or_unknown_is_no_negative(outcome: Outcome) -> None:
-    assert negative(trace("<think>1</think>\\boxed{1}"), outcome) is None
+    assert negative(trace("<think>1</think>\\boxed{1}"), outcome, GOLD) is None
 
 
 def test_truncated_ones_are_taken_only_when_asked_for() -> None:

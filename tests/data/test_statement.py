@@ -8,6 +8,7 @@ from data.records import NumberReference, Outcome
 from data.statement import final_statement, split_answer
 from data.verifiers import number
 
+GOLD = NumberReference(value="5")
 CASES = [
     ("Ana = 3. 3 + 2 = 5. The answer is \\boxed{5}.", "Ana = 3. 3 + 2 = 5.", "The answer is \\boxed{5}."),
     ("The answer is \\boxed{9}.", "", "The answer is \\boxed{9}."),
@@ -24,12 +25,12 @@ CASES = [
 
 @pytest.mark.parametrize(("text", "before", "statement"), CASES)
 def test_an_answer_is_split_at_its_last_statement(text: str, before: str, statement: str) -> None:
-    assert split_answer(text) == (before, statement)
+    assert split_answer(text, GOLD) == (before, statement)
 
 
 @pytest.mark.parametrize("text", ["", "18 apples", "The answer is clear.", "\\boxed{}", "\\boxed{5", "If the answer is 5 then"])
 def test_no_statement_is_never_guessed(text: str) -> None:
-    assert final_statement(text) is None
+    assert final_statement(text, GOLD) is None
 
 
 SENTENCES = st.sampled_from(
@@ -56,7 +57,7 @@ ANSWERS = st.lists(st.tuples(SENTENCES, st.sampled_from([" ", "\n", "\n\n"]))).m
 @settings(max_examples=50, deadline=None)
 @given(ANSWERS)
 def test_the_statement_alone_is_judged_like_the_whole_text(text: str) -> None:
-    statement = final_statement(text)
+    statement = final_statement(text, GOLD)
     whole = number.judge(NumberReference(value="5"), text)
     if statement is None:
         assert whole.outcome is Outcome.UNPARSED
@@ -68,15 +69,15 @@ def test_the_statement_alone_is_judged_like_the_whole_text(text: str) -> None:
 @settings(max_examples=50, deadline=None)
 @given(ANSWERS)
 def test_splitting_again_changes_nothing(text: str) -> None:
-    parts = split_answer(text)
+    parts = split_answer(text, GOLD)
     if parts is not None:
         assert parts.before in text
         assert parts.statement in text
-        assert split_answer(parts.statement) == ("", parts.statement)
+        assert split_answer(parts.statement, GOLD) == ("", parts.statement)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.text(alphabet="ab \n.{}\\$[]#5answeri:", max_size=80))
 def test_any_text_is_split_without_an_error(text: str) -> None:
-    parts = split_answer(text)
+    parts = split_answer(text, GOLD)
     assert parts is None or parts.statement

@@ -4,13 +4,25 @@ import json
 import time
 from importlib.metadata import version
 from pathlib import Path
+from string import ascii_uppercase
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import TypeAdapter
 
-from data.records import ExpressionReference, NumberReference, Outcome, Status
-from data.verifiers import expression, number
+from data.records import (
+    ChoiceReference,
+    ExactReference,
+    ExpressionReference,
+    LabelReference,
+    NumberReference,
+    Outcome,
+    Reference,
+    Status,
+)
+from data.statement import final_statement
+from data.verifiers import choice, exact, expression, number
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS
 from data.verifiers.judge import VERIFIERS, TextCase, judge_texts
 from data.verifiers.quantity import read_quantity
@@ -21,6 +33,14 @@ PIECES = (
     "\\boxed{", "}", "{", "\\frac", "\\text{", "The answer is ", "answer: ", "####", " or ", " = ", "\n", ". ", "-",
     "1,200", "50%", "1/2", "½", "<think>", "</think>", "\\", "$", "**", "1e9", "9" * 50, " wait, ", "million", "≈", "٣",
 )  # fmt: skip
+INLINE = [kind for kind, verifier in VERIFIERS.items() if verifier.INLINE]
+REFERENCE: TypeAdapter[Reference] = TypeAdapter(Reference)
+REFERENCES: dict[str, Reference] = {
+    "number": NumberReference(value="18"),
+    "choice": ChoiceReference(options=("17", "18", "19 apples"), value="B"),
+    "label": LabelReference(labels={"unsafe": ("not safe",), "safe": ()}, value="unsafe"),
+    "exact": ExactReference(value="Marie Curie"),
+}
 HOSTILE_TEXT = st.one_of(st.text(max_size=400), st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
 
 
@@ -28,10 +48,19 @@ def golden(name: str) -> list[dict[str, str]]:
     return [json.loads(line) for line in (GOLDEN / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("case", golden("number"), ids=lambda case: case["why"])
-def test_number_golden(case: dict[str, str]) -> None:
-    judgement = number.judge(NumberReference(value=case["gold"]), case["text"])
-    assert judgement.outcome.value == case["expected"], judgement
+def reference_of(kind: str, gold: object) -> Reference:
+    """A golden case names the value of its gold answer, or the whole of it."""
+    return REFERENCE.validate_python(gold if isinstance(gold, dict) else {"kind": kind, "value": gold})
+
+
+@pytest.mark.parametrize("kind", INLINE)
+def test_golden(kind: str) -> None:
+    wrong = []
+    for case in golden(kind):
+        judgement = VERIFIERS[kind].judge(reference_of(kind, case["gold"]), case["text"])
+        if judgement.outcome.value != case["expected"]:
+            wrong.append((case["why"], case["text"][-80:], judgement))
+    assert wrong == []
 
 
 def test_math_golden() -> None:
@@ -46,20 +75,54 @@ def test_math_golden() -> None:
 
 
 def test_each_golden_file_covers_every_outcome_that_a_text_can_have() -> None:
-    for name in ("number", "math"):
-        assert {case["expected"] for case in golden(name)} == {"right", "wrong", "unparsed", "error"}
+    for kind in ("number", "math"):
+        assert {case["expected"] for case in golden(kind)} == {"right", "wrong", "unparsed", "error"}
+    for kind in ("choice", "label", "exact"):
+        assert {case["expected"] for case in golden(kind)} == {"right", "wrong", "unparsed"}
 
 
 def test_the_version_names_the_installed_math_verify() -> None:
     assert f"math-verify-{version('math-verify')}" in expression.VERSION
 
 
+@pytest.mark.parametrize("kind", INLINE)
 @settings(deadline=None)
 @given(HOSTILE_TEXT)
-def test_number_reads_any_text_without_a_crash(text: str) -> None:
-    judgement = number.judge(NumberReference(value="18"), text)
+def test_any_text_is_read_without_a_crash(kind: str, text: str) -> None:
+    judgement = VERIFIERS[kind].judge(REFERENCES[kind], text)
     assert judgement.outcome in (Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED)
     assert (judgement.extracted is None) == (judgement.outcome is Outcome.UNPARSED)
+
+
+@pytest.mark.parametrize("kind", INLINE)
+def test_the_gold_answer_is_right_and_its_own_statement(kind: str) -> None:
+    verifier, reference = VERIFIERS[kind], REFERENCES[kind]
+    gold = verifier.gold_text(reference)
+    assert verifier.judge(reference, gold).outcome is Outcome.RIGHT
+    assert final_statement(f"We think about it.\n{gold}" if kind != "exact" else gold, reference) == gold
+
+
+@settings(deadline=None)
+@given(
+    st.lists(
+        st.text(min_size=1, max_size=12).filter(lambda text: text.strip()), min_size=2, max_size=6, unique_by=lambda t: " ".join(t.split())
+    ),
+    st.data(),
+)
+def test_only_the_gold_letter_is_right_whatever_the_options_say(options: list[str], data: st.DataObject) -> None:
+    gold, said = (data.draw(st.sampled_from(ascii_uppercase[: len(options)])) for _ in range(2))
+    reference = ChoiceReference(options=tuple(options), value=gold)
+    judgement = choice.judge(reference, f"The answer is \\boxed{{{said}}}.")
+    assert judgement.outcome in ((Outcome.RIGHT if said == gold else Outcome.WRONG), Outcome.UNPARSED)
+    if not any(len(option.strip(" .()[]*_$`\"'")) <= 1 for option in options):
+        assert judgement.extracted == said
+
+
+@settings(deadline=None)
+@given(st.text(min_size=1, max_size=30).filter(lambda text: text.strip(" .")))
+def test_a_text_answers_itself(value: str) -> None:
+    reference = ExactReference(value=value)
+    assert exact.judge(reference, exact.gold_text(reference)).outcome in (Outcome.RIGHT, Outcome.UNPARSED)
 
 
 @settings(deadline=None)
@@ -75,10 +138,11 @@ def test_stated_reads_any_thinking_without_a_crash(text: str) -> None:
 def test_long_hostile_texts_take_linear_time(piece: str) -> None:
     text = piece * (2 * MAX_ANSWER_CHARACTERS // len(piece))
     started = time.process_time()
-    number.judge(NumberReference(value="18"), text)
+    for kind in INLINE:
+        VERIFIERS[kind].judge(REFERENCES[kind], text)
     stated(NumberReference(value="18"), text)
     last_stated(ExpressionReference(value="x"), text)
-    assert time.process_time() - started < 2
+    assert time.process_time() - started < 4
 
 
 @settings(deadline=None)

@@ -2,22 +2,23 @@
 
 import pytest
 
-from data.records import Outcome, Status
+from data.records import NumberReference, Outcome, Status
 from data.tasks.lab_tokenizer import train_tokenizer
 from teachers.lab_card import Attempt, Built, card, measure
 
+GOLD = NumberReference(value="8")
 RIGHT = "<think>Ana has 5. Check: wait, 9 is wrong. Again, 5 + 3 = 8.</think>5 + 3 = 8. The answer is \\boxed{8}."
 WRONG = "<think>Ana has 5.</think>5 + 3 = 9. The answer is \\boxed{9}."
 
 
 def test_the_card_counts_draws_problems_and_tokens():
     attempts = [
-        Attempt("a", RIGHT, Status.OK, Outcome.RIGHT),
-        Attempt("a", WRONG, Status.OK, Outcome.WRONG),
-        Attempt("b", RIGHT, Status.OK, Outcome.RIGHT),
-        Attempt("b", "<think>Ana", Status.TRUNCATED, Outcome.TRUNCATED),
-        Attempt("c", WRONG, Status.OK, Outcome.WRONG),
-        Attempt("c", WRONG, Status.OK, Outcome.WRONG),
+        Attempt("a", GOLD, RIGHT, Status.OK, Outcome.RIGHT),
+        Attempt("a", GOLD, WRONG, Status.OK, Outcome.WRONG),
+        Attempt("b", GOLD, RIGHT, Status.OK, Outcome.RIGHT),
+        Attempt("b", GOLD, "<think>Ana", Status.TRUNCATED, Outcome.TRUNCATED),
+        Attempt("c", GOLD, WRONG, Status.OK, Outcome.WRONG),
+        Attempt("c", GOLD, WRONG, Status.OK, Outcome.WRONG),
     ]
     measured = measure(attempts, train_tokenizer(documents=200))
     assert (measured.problems, measured.draws) == (3, 2)

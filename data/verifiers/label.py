@@ -1,0 +1,96 @@
+"""Verifier of classifications: one label of a set, with further spellings in any language. Pure and of linear time.
+
+Announcements are those of an answer, and "Verdict:", "I classify this as", JSON such as {"label": "unsafe"}, and the like in other
+languages. The longest spelling wins ("unsafe" is not "safe"); a denied, graded ("mostly safe") or doubled label is none.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from data.records import LabelReference
+from data.verifiers.contract import Judgement
+from data.verifiers.phrases import COLON, DRESS
+from data.verifiers.statements import Statement
+from data.verifiers.texts import HEDGE, grammar, settled, stated_or_whole, undressed
+
+NAME = "label"
+VERSION = "1"
+INLINE = True
+KEY = r"(?:label|verdict|classification|category|rating)"
+GRAMMAR = grammar(
+    rf"(?<![\"'])\b(?:(?:final|overall|safety)\s+)?{KEY}\b{DRESS}(?:{COLON}|\s+is\b)",
+    rf"\b(?:urteil|einstufung|kategorie|étiquette|catégorie|etiqueta|categoría|clasificación|etichetta|categoria|rótulo|метка|вердикт|категория)\b"
+    rf"{DRESS}(?:{COLON}|\s+[—–-]|\s+(?:ist|lautet|est|es|è|é)(?!\w))",
+    rf"(?:标签|標籤|分类|类别|ラベル|分類|判定){DRESS}(?:是|为|は|{COLON})",
+    r"\bI\s+(?:would\s+)?(?:classify|label|rate|categorize|categorise)\s+(?:this|it|the)\b[^.:\n?!]{0,60}?\s+as\b",
+    r"\b(?:is|are)\s+(?:therefore\s+|thus\s+)?classified\s+as\b",
+    holding=rf"[\"'](?:answer|{KEY})[\"']\s*:\s*[\"'](?P<value>[^\"'\n]*)[\"']",
+    denied=re.compile(r"(?:neither|weder|none of)\b", re.IGNORECASE),
+)
+LEADING = re.compile(r"(?:(?:a|an|the|clearly|definitely|eindeutig|clairement|claramente|chiaramente|явно)\s+)*", re.IGNORECASE)
+BEHIND = re.compile(
+    r"\s*(?:\Z|[,;:.!(（，；：。！]|[–—-]\s|因为|因為"
+    r"|\s(?:because|since|as|due to|given|for|under|according|weil|da|car|porque|perché|pois)\b)",
+    re.IGNORECASE,
+)
+"""What may follow a label."""
+BUT = re.compile(r"\s*[,;，；]?\s*(?:but|however|aber|mais|pero|ma|mas|но|但)\b", re.IGNORECASE)
+CODES = re.compile(r"\n[ \t]*[A-Z]\d{1,2}(?:,[ \t]*[A-Z]\d{1,2})*\Z")
+"""The categories that guard models write under their verdict."""
+
+
+def judge(reference: LabelReference, answer_text: str) -> Judgement:
+    """Judge the text after the thinking; the extracted answer is the label's name."""
+    spellings = _spellings(reference)
+    finals = statements(reference, answer_text)
+    return settled([(statement, _stated(spellings, statement)) for statement in finals], reference.value, "one of the labels")
+
+
+def statements(reference: LabelReference, answer_text: str) -> list[Statement]:
+    """The final statements of an answer: its whole text where that is nothing but a label."""
+    spellings = _spellings(reference)
+    return stated_or_whole(CODES.sub("", answer_text.rstrip()), GRAMMAR, lambda text: _only(spellings, text) is not None)
+
+
+def gold_text(reference: LabelReference) -> str:
+    """The gold label on a line of its own kind."""
+    return f"Label: {reference.value}"
+
+
+def _spellings(reference: LabelReference) -> list[tuple[str, str]]:
+    """(plain spelling, label), the longest first."""
+    every = {(_plain(spelling), label) for label, others in reference.labels.items() for spelling in (label, *others)}
+    return sorted(every, key=lambda pair: (-len(pair[0]), pair))
+
+
+def _stated(spellings: list[tuple[str, str]], statement: Statement) -> str | None:
+    """The label that a statement begins with, if what follows it leaves it standing."""
+    if label := _only(spellings, statement.text):
+        return label
+    text = _bare(statement.text)
+    found = _beginning(spellings, text)
+    if found is None or BUT.match(text, found[1]):
+        return None
+    second = _beginning(spellings, text[found[1] :].lstrip(" ,;/&+，；、"))
+    return found[0] if second is None or second[0] == found[0] else None
+
+
+def _beginning(spellings: list[tuple[str, str]], text: str) -> tuple[str, int] | None:
+    """The label of the longest spelling that a text begins with, and where it ends."""
+    fitting = ((label, len(spelling)) for spelling, label in spellings if text.startswith(spelling) and BEHIND.match(text, len(spelling)))
+    return next(fitting, None)
+
+
+def _only(spellings: list[tuple[str, str]], text: str) -> str | None:
+    bare = _bare(text).strip("()[]!.* ")
+    return next((label for spelling, label in spellings if spelling == bare), None)
+
+
+def _bare(text: str) -> str:
+    return LEADING.sub("", HEDGE.sub("", _plain(text), count=1), count=1)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", undressed(text))).strip().casefold()

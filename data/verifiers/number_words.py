@@ -1,0 +1,74 @@
+"""Numbers in words at the beginning of a text, as digits: "eighteen dollars" is "18 dollars", "two and a half" is "2.5".
+
+English, German, French, Spanish, Italian and Portuguese, read by text2num.
+"""
+
+from __future__ import annotations
+
+import re
+
+LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
+MOST_WORDS = 12
+MINUS = re.compile(r"(?:minus|negative|moins|menos|meno)\s+", re.IGNORECASE)
+WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
+WORDS = re.compile(rf"{WORD.pattern}(?: {WORD.pattern}){{0,{MOST_WORDS - 1}}}")
+ARTICLES = frozenset(["one", "a", "an", "ein", "eine", "eins", "un", "une", "uno", "una", "um", "uma"])
+"""Numbers that may be articles or pronouns: only alone are they read."""
+PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9}
+PART = re.compile(rf"[ -](?P<part>{'|'.join(PARTS)})s?\b", re.IGNORECASE)
+AND_A_HALF = re.compile(r" and a half\b", re.IGNORECASE)
+
+NUMBER_WORD = re.compile(
+    r"\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
+    r"|hundred|thousand|million|none|nothing|infinite|infinity|undefined|impossible|unknown)\b",
+    re.IGNORECASE,
+)
+
+
+def with_digits(text: str) -> str:
+    """`text` with the number in words that it begins with, if any, as digits."""
+    minus = MINUS.match(text)
+    begin = minus.end() if minus else 0
+    found = _leading(text[begin:])
+    if found is None:
+        return text
+    value, end = found
+    rest = text[begin + end :]
+    half, part = AND_A_HALF.match(rest), PART.match(rest)
+    if half:
+        value, rest = f"{value}.5", rest[half.end() :]
+    elif part:
+        value, rest = f"{value}/{PARTS[part['part'].lower()]}", rest[part.end() :]
+    return f"{'-' if minus else ''}{value}{rest}"
+
+
+def _leading(text: str) -> tuple[str, int] | None:
+    """The number that the longest run of words at the beginning says, and where it ends."""
+    found = WORDS.match(text)
+    if found is None:
+        return None
+    words = list(WORD.finditer(found[0]))
+    if "-" in words[0][0]:
+        ends = [words[0].start() + place for place, mark in enumerate(words[0][0]) if mark == "-"]
+    else:
+        ends = []
+    for end in [*(word.end() for word in reversed(words)), *reversed(ends)]:
+        said = text[:end]
+        if said.lower() in ARTICLES and end < len(text.rstrip(" .")) and not PART.match(text, end):
+            return None
+        if (value := _value(said)) is not None:
+            return value, end
+    return None
+
+
+def _value(words: str) -> str | None:
+    """What the words say in the languages in which they say anything, if that is one thing."""
+    from text_to_num import text2num
+
+    values = set()
+    for language in LANGUAGES:
+        try:
+            values.add(int(text2num(words.lower(), language)))
+        except ValueError:
+            continue
+    return str(values.pop()) if len(values) == 1 else None

@@ -1,0 +1,75 @@
+"""The words by which people and models announce, suppose, deny and correct an answer, in the languages that the verifiers read.
+
+English, German, French, Spanish, Italian, Portuguese, Russian, Chinese, Japanese, Korean and Arabic.
+"""
+
+from __future__ import annotations
+
+import re
+
+DRESS = r"[*_]{0,2}"
+COLON = r"\s{0,3}[:=：]"
+TOPIC = r"[^.:\n?!。？！]{0,100}?"
+"""What the answer is to."""
+
+
+def _european(noun: str, *, more: str, to: str, verbs: str) -> str:
+    """A noun with adjectives behind it, then a colon, or a verb before which may stand what the answer is to."""
+    return rf"\b{noun}\b(?:\s+(?:{more})\b)?{DRESS}(?:{COLON}|(?:\s+(?:{to})\b{TOPIC})?\s{{1,3}}(?:{verbs})(?!\w))"
+
+
+ANSWER = "|".join(
+    (
+        _european("answers?", more="here", to="to|for|of", verbs="is|are|equals|must be|should be"),
+        _european("antwort", more="hier", to="auf|zu|zur|zum|für", verbs="ist|lautet|beträgt|sind"),
+        _european("réponse", more="finale|correcte|exacte", to="à|au|de", verbs="est|sera|sont"),
+        _european("respuesta", more="final|correcta|exacta", to="a|al|de", verbs="es|son"),
+        _european("risposta", more="finale|corretta|esatta|giusta", to="a|al|alla|di", verbs="è|sono"),
+        _european("resposta", more="final|correta|certa|exata", to="a|à|ao|de", verbs="é|são"),
+        rf"\bответ\b{DRESS}(?:{COLON}|\s+[—–-]|\s+(?:это|равен)\b)",
+        rf"答案{DRESS}(?:是|为|為|{COLON})|正解{DRESS}(?:は|{COLON})|答え{DRESS}(?:は|{COLON})",
+        rf"(?:정답|답){DRESS}(?:은|는|{COLON})",
+        rf"(?:الإجابة|الجواب)(?:\s+(?:النهائية|الصحيحة|النهائي|الصحيح))?{DRESS}(?:\s+(?:هي|هو)\b|{COLON})",
+        r"^[ \t]*(?:#{1,6}|\*\*)[ \t]*(?:the[ \t]+)?(?:final[ \t]+)?answer[ \t]*(?:\*\*)?[ \t]*\n",
+    )
+)
+"""What announces an answer: "The answer is", "Antwort:", "答案是", or a heading of its own."""
+THUS = r"(?:therefore|thus|then|daher|also|somit|folglich|donc|luego|pues|quindi|portanto|logo)\b"
+LEAD = rf"(?:[\s*_:：$\"“„«「'`]|\\[\[(]|{THUS})*"
+"""Between the announcement and a number or an expression."""
+TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
+"""Between the announcement and a text, whose own dress stays whole."""
+DENIED = re.compile(r"(?:not|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
+"""Behind a verb: what is not the answer."""
+DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")
+NEGATED = re.compile(r"\b(?:neither|nor|not|none|weder|noch)\b[^.\n]*\Z", re.IGNORECASE)
+"""Before a phrase that holds its value, in the same sentence."""
+SUPPOSED = re.compile(
+    r"(?:\b(?:if|suppose|supposing|assume|assuming|assumed|whether|unless|falls|wenn|angenommen|supposons|supongamos|supponiamo|suponhamos"
+    r"|если|допустим)\b|\bsi\s+(?=la\b)|\bse\s+(?=[la]\b)|如果|假设|もし|만약)[^.\n。]*\Z",
+    re.IGNORECASE,
+)
+"""Before a statement that is only supposed."""
+CORRECTION = re.compile(
+    r"\b(?:wait|no|sorry|actually|correction|instead|rather|mistake|wrong|recheck|hmm|nein|moment|doch|falsch|korrektur|non|attends|erreur"
+    r"|espera|perdón|aspetta|espere|нет|подожди|подождите|ошибка)\b|不对|等等|いや|待って|아니",
+    re.IGNORECASE,
+)
+"""After it a statement stands alone, whatever was stated before."""
+REASON = (
+    r"because|since|as|which|where|so|but|no|wait|sorry|actually|therefore|thus|hence|obtained|found|calculated|computed|given|rounded|using"
+    r"|weil|da|denn|was|also|car|puisque|parce|donc|porque|ya\s+que|pues|perché|poiché|quindi|pois|então|так\s+как|потому|поскольку"
+)
+CLAUSE = re.compile(rf",?\s+(?:{REASON})\b|\s*\(\s*(?:{REASON})\b|，\s*(?:因为|因為|所以|而)|なので|から(?=[、。])|、", re.IGNORECASE)
+"""Where a reason begins, which is no part of the value."""
+CORRECTED = re.compile(r"[,;–—-]?\s+(?:no|wait|sorry|actually|nein|moment|non|espera|aspetta|нет)\b[,:!]", re.IGNORECASE)
+"""Where a writer corrects himself within a sentence."""
+LINK = re.compile(
+    r"(?:[\s.,;:!*_$()\[\]\\。，；：]|\b(?:and|or|so|thus|hence|therefore|the|final|correct|our|my|i\.e|und|oder|also|daher|die|das|et|ou|donc|la|le"
+    r"|y|o|el|il|a|ou|и|или)\b|因此|所以)*",
+    re.IGNORECASE,
+)
+"""Between statements that are made in one breath."""
+TRAILING = re.compile(r"(?:[\s,:=≈，：]|\b(?:and|or|so|thus|the|that|i\.e\.?))+$", re.IGNORECASE)
+ENDING = re.compile(r"(?:です|である|だ|입니다|이다|예요|이에요|了)\Z")
+"""What a language puts behind the value to end its sentence."""

@@ -18,6 +18,8 @@ MODELS = STORE / "models"
 SCORES = STORE / "scores.jsonl"
 REPORT = STORE / "report"
 HANDOFF = STORE / "handoff"
+JUDGED = Path("data/judged.jsonl")
+"""What a person said of answers on which verifiers disagreed; kept with the code."""
 
 
 def lessons_of(student: str) -> Path:

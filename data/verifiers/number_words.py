@@ -12,17 +12,21 @@ MOST_WORDS = 12
 MINUS = re.compile(r"(?:minus|negative|moins|menos|meno)\s+", re.IGNORECASE)
 WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 WORDS = re.compile(rf"{WORD.pattern}(?: {WORD.pattern}){{0,{MOST_WORDS - 1}}}")
+END = re.compile(r"(?<=[^\W\d_])(?=[ -]|\Z)")
+"""Where a number in words may end: behind a word, or before a hyphen, as in "three-quarters"."""
 ARTICLES = frozenset(["one", "a", "an", "ein", "eine", "eins", "un", "une", "uno", "una", "um", "uma"])
 """Numbers that may be articles or pronouns: only alone are they read."""
+OTHER_WORDS = frozenset(["once", "due", "cent"])
+"""Numbers of one language that are words of another."""
 PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9}
 PART = re.compile(rf"[ -](?P<part>{'|'.join(PARTS)})s?\b", re.IGNORECASE)
 AND_A_HALF = re.compile(r" and a half\b", re.IGNORECASE)
-
 NUMBER_WORD = re.compile(
     r"\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
     r"|hundred|thousand|million|none|nothing|infinite|infinity|undefined|impossible|unknown)\b",
     re.IGNORECASE,
 )
+"""What makes of the words behind an announcement a value, if one that may not be read."""
 
 
 def with_digits(text: str) -> str:
@@ -47,16 +51,10 @@ def _leading(text: str) -> tuple[str, int] | None:
     found = WORDS.match(text)
     if found is None:
         return None
-    words = list(WORD.finditer(found[0]))
-    if "-" in words[0][0]:
-        ends = [words[0].start() + place for place, mark in enumerate(words[0][0]) if mark == "-"]
-    else:
-        ends = []
-    for end in [*(word.end() for word in reversed(words)), *reversed(ends)]:
-        said = text[:end]
-        if said.lower() in ARTICLES and end < len(text.rstrip(" .")) and not PART.match(text, end):
+    for end in reversed([place.end() for place in END.finditer(found[0])]):
+        if text[:end].lower() in ARTICLES and end < len(text.rstrip(" .")) and not PART.match(text, end):
             return None
-        if (value := _value(said)) is not None:
+        if text[:end].lower() not in OTHER_WORDS and (value := _value(text[:end])) is not None:
             return value, end
     return None
 

@@ -11,14 +11,17 @@ import re
 from data.records import NumberReference, Outcome
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
 from data.verifiers.marks import has_decimal_comma
+from data.verifiers.number_words import NUMBER_WORD
 from data.verifiers.quantity import Quantity, read_quantity
 from data.verifiers.statements import Statement, final_statements
 
 NAME = "number"
 VERSION = "2"
 INLINE = True
-AGAIN = re.compile(r",?\s+or\s+|\s*\((?=[^()]*\)\W*\Z)|\)(?=\W*\Z)")
-"""Before a second spelling of the same number."""
+NUMERAL = re.compile(rf"\d|{NUMBER_WORD.pattern}", re.IGNORECASE)
+OR = re.compile(r",?\s+or\s+")
+BRACKETED = re.compile(r"(?P<before>[^()]*\w[^()]*)\((?P<inside>[^()]+)\)(?P<behind>[^()]*)")
+"""A second spelling of the same number: "1/4, or 25%", "eighteen (18) dollars"."""
 
 
 def judge(reference: NumberReference, answer_text: str) -> Judgement:
@@ -44,13 +47,18 @@ def gold_text(reference: NumberReference) -> str:
 
 
 def _read(text: str, comma: bool) -> Quantity | None:
-    """The number that a statement says, once or several times over: "1/4, or 25%", "18 dollars ($18)"."""
+    """The number that a statement says, once or several times over."""
     whole = read_quantity(text, comma=comma)
-    if whole is not None or not AGAIN.search(text):
+    bracketed = BRACKETED.fullmatch(text)
+    if bracketed and NUMERAL.search(bracketed["inside"]):
+        spellings = [bracketed["before"] + bracketed["behind"], bracketed["inside"]]
+    else:
+        spellings = OR.split(text)
+    if len(spellings) == 1:
         return whole
-    values = [read_quantity(part, comma=comma) for part in AGAIN.split(text) if part.strip()]
-    first = values[0]
-    return first if first and all(own and (first.answered_by(own) or own.answered_by(first)) for own in values) else None
+    first, *others = [read_quantity(spelling, comma=comma) for spelling in spellings]
+    same = first is not None and all(other and (first.answered_by(other) or other.answered_by(first)) for other in others)
+    return first if same else None
 
 
 def _compare(gold: Quantity, finals: list[tuple[Statement, Quantity | None]]) -> Judgement:

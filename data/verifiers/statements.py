@@ -19,6 +19,7 @@ MAX_CONTENT_CHARACTERS = 300
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)[.!?;](?=[\s*_\"'”’»]|$)")
 COLON = re.compile(r"[:=：]")
+DRESS_ALONE = re.compile(r"(?:[\s$*_:]|\\[\[(])*\Z")
 VALUE = re.compile(r"[\d\\$=+^√π∞]|^[({\[]|^\W*[A-Za-z]\W*$")
 AFTER_BOX = re.compile(r"[ \t$]*(\\?%|(?:percent|hundred|thousand|million|billion|trillion|dozen)\b)", re.IGNORECASE)
 
@@ -169,6 +170,8 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     if behind or denial:
         return Statement((DENIED_BEHIND if behind else grammar.denied).sub("", content, count=1).strip(), start, end, denied=True)
     newline = text.find("\n", begin, limit)
+    if DRESS_ALONE.match(content):
+        return None
     return Statement(content, start, end, line=text[begin : newline if newline >= 0 else limit]) if grammar.may_be_value(content) else None
 
 

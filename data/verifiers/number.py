@@ -20,7 +20,7 @@ VERSION = "2"
 INLINE = True
 NUMERAL = re.compile(rf"\d|{NUMBER_WORD.pattern}", re.IGNORECASE)
 OR = re.compile(r",?\s+or\s+")
-BRACKETED = re.compile(r"(?P<before>[^()]*\w[^()]*)\((?P<inside>[^()]+)\)(?P<behind>[^()]*)")
+BRACKETED = re.compile(r"(?P<before>[^()]*)\((?P<inside>[^()]+)\)(?P<behind>[^()]*)")
 """A second spelling of the same number: "1/4, or 25%", "eighteen (18) dollars"."""
 
 
@@ -51,10 +51,11 @@ def _read(text: str, comma: bool) -> Quantity | None:
     whole = read_quantity(text, comma=comma)
     bracketed = BRACKETED.fullmatch(text)
     if bracketed and NUMERAL.search(bracketed["inside"]):
-        spellings = [bracketed["before"] + bracketed["behind"], bracketed["inside"]]
+        outside = bracketed["before"] + bracketed["behind"]
+        spellings = [*([outside] if re.search(r"\w", outside) else []), bracketed["inside"]]
     else:
         spellings = OR.split(text)
-    if len(spellings) == 1:
+    if spellings == [text]:
         return whole
     first, *others = [read_quantity(spelling, comma=comma) for spelling in spellings]
     same = first is not None and all(other and (first.answered_by(other) or other.answered_by(first)) for other in others)

@@ -62,7 +62,9 @@ REASON = (
     r"|weil|da|denn|was|also|car|puisque|parce|donc|porque|ya\s+que|pues|perché|poiché|quindi|pois|então|так\s+как|потому|поскольку"
 )
 NAMELY = r"i\.e|that is|namely|meaning|d\.\s?h|das heißt|nämlich|c'est-à-dire|es decir|cioè|ou seja"
-CLAUSE = re.compile(rf",?\s+(?:{REASON})\b|,\s+(?:{NAMELY})\b|\s*\(\s*(?:{REASON})\b|，\s*(?:因为|因為|所以|而)|なので|から(?=[、。])|、", re.IGNORECASE)
+CLAUSE = re.compile(
+    rf",?\s+(?:{REASON})\b|,\s+(?:{NAMELY})\b|\s*\(\s*(?:{REASON})\b|，\s*(?:因为|因為|所以|而)|なので|から(?=[、。])|、", re.IGNORECASE
+)
 """Where a reason begins, which is no part of the value."""
 CORRECTED = re.compile(r"[,;–—-]?\s+(?:no|wait|sorry|actually|nein|moment|non|espera|aspetta|нет)\b[,:!]", re.IGNORECASE)
 """Where a writer corrects himself within a sentence."""

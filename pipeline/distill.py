@@ -14,6 +14,7 @@ from data.hub import local_folder
 from pipeline.support import paths
 from pipeline.support.engines import instruction_of
 from pipeline.support.params import Params, load, training_of
+from pipeline.support.preflight import preflight
 from pipeline.support.stage import Statistics, run_stage
 from pipeline.support.student_settings import BASE
 from students.checkpoints import publish, training_id
@@ -73,6 +74,7 @@ def _code() -> str:
 def _body(statistics: Statistics, params: Params, student: str) -> None:
     if student not in params.students:
         raise ParamsError(f"--student {student!r} is not in params.yaml; allowed: {', '.join(sorted(params.students))}")
+    preflight("distill", params)
     for seed in params.seeds:
         finished = distill(params, paths.lessons_of(student), paths.model_of(student, seed), student=student, seed=seed)
         statistics.dropped = Counter(finished.trained.dropped)

@@ -14,6 +14,7 @@ from data.verifiers.judge import TextCase, judge_texts
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings
 from pipeline.support.params import Params, load
+from pipeline.support.preflight import preflight
 from pipeline.support.ranks import ModelOf, ranks
 from pipeline.support.stage import Statistics, progress, run_stage
 from pipeline.support.student_settings import BASE
@@ -106,9 +107,10 @@ LOADERS[NAT] = _with_nat
 
 
 def _body(statistics: Statistics) -> None:
-    problems = read_all(paths.PROBLEMS, Problem)
+    params, problems = load(), read_all(paths.PROBLEMS, Problem)
+    preflight("evaluate", params)
     statistics.rows_in = sum(problem.split in (Split.VALIDATION, Split.TEST) for problem in problems)
-    statistics.rows_out = write_table(paths.SCORES, evaluate(load(), problems, statistics=statistics))
+    statistics.rows_out = write_table(paths.SCORES, evaluate(params, problems, statistics=statistics))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pipeline.support import paths
 from pipeline.support.card_facts import Metrics, card_facts, serving_facts
 from pipeline.support.engines import engine_spec, instruction_of
 from pipeline.support.params import Params, load
+from pipeline.support.preflight import preflight
 from pipeline.support.registry import register
 from pipeline.support.serve_check import expected_answers, serve_and_check, serve_settings, tools_for
 from pipeline.support.stage import Statistics, run_stage
@@ -89,6 +90,7 @@ def _write_card(params: Params, choice: Choice, problems: Sequence[Problem], fou
 
 def _body(statistics: Statistics) -> None:
     params = load()
+    preflight("handoff", params)
     choice = Choice.model_validate_json((paths.REPORT / "best.json").read_text(encoding="utf-8"))
     problems, scores = read_all(paths.PROBLEMS, Problem), read_all(paths.SCORES, Score)
     found = handoff(params, choice, scores, problems, folder=paths.HANDOFF)

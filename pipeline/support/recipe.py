@@ -6,19 +6,23 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.checks import Finding, error
+from pipeline import distill, evaluate, handoff, reverify, sample, shorten
 from pipeline.support.machine import Resources
 from pipeline.support.params import Params, training_of
-from pipeline.support.preflight import STAGES, Look, stage_findings
+from pipeline.support.preflight import Look, used_findings
 from students.capabilities import capability_findings
 from students.memory import memory_findings, memory_of, shapes_of
 from students.models import Devices, precision_of
+
+STAGES = (sample, shorten, reverify, distill, evaluate, handoff)
+"""Those that spend: on a teacher's tokens, on trainings, on answers."""
 
 
 def recipe_findings(params: Params, here: Resources, devices: Devices) -> list[Finding]:
     """The recipe's own needs, its files, and what each of its stages would look at; models that are not here are left out, and named."""
     found = [*_needs(params, here), *_missing_files(params)]
     for stage in STAGES:
-        found += stage_findings(stage, params, Look(fetch=False, here=lambda: here))
+        found += used_findings(stage.used(params), Look(fetch=False, here=lambda: here))
     return list(dict.fromkeys([*found, *_trainings(params, here, devices)]))
 
 

@@ -6,13 +6,14 @@ import pytest
 
 from data.checks import Severity, settle
 from data.errors import PreflightError
+from pipeline import distill, evaluate, reverify, sample, shorten
 from pipeline.support import preflight as checked
 from pipeline.support.machine import Package, Resources
 from pipeline.support.params import EngineSettings, ModelSource
-from pipeline.support.preflight import STAGES, Look, engine_findings, preflight, stage_findings, version_findings
+from pipeline.support.preflight import Look, UsedEngine, preflight, used_findings, version_findings
+from pipeline.support.recipe import STAGES
 
 ROOMY = Resources(memory=10**12, disk=10**12, gpus=0, gpu_memory=0)
-ROOT = Path(__file__).parents[2]
 
 
 def with_models(params, folder: Path):
@@ -28,17 +29,17 @@ def trap(tiny_base, tmp_path) -> Path:
     return Path(shutil.copytree(tiny_base, tmp_path / "trap"))
 
 
-@pytest.mark.parametrize("stage", sorted(set(STAGES) - {"handoff"}))
+@pytest.mark.parametrize("stage", STAGES)
 def test_stages_start_with_good_models(scripted_lab, tiny_base, stage):
-    assert list(stage_findings(stage, with_models(scripted_lab, tiny_base), Look(here=lambda: ROOMY))) == []
+    assert list(used_findings(stage.used(with_models(scripted_lab, tiny_base)), Look(here=lambda: ROOMY))) == []
 
 
-@pytest.mark.parametrize("stage", ["sample", "reverify", "distill", "evaluate"])
+@pytest.mark.parametrize("stage", [sample, reverify, distill, evaluate])
 def test_a_template_that_never_stops_is_refused_by_every_stage_that_asks_it(scripted_lab, trap, stage):
     template = trap / "chat_template.jinja"
     template.write_text(template.read_text().replace("<|end|>", "<|user|>"))
     with pytest.raises(PreflightError, match="ends the assistant's turn with"):
-        preflight(stage, with_models(scripted_lab, trap))
+        preflight(stage.used(with_models(scripted_lab, trap)))
 
 
 def test_a_teacher_may_stop_at_what_its_generation_config_names(scripted_lab, trap):
@@ -48,18 +49,18 @@ def test_a_teacher_may_stop_at_what_its_generation_config_names(scripted_lab, tr
     template.write_text(template.read_text().replace("<|end|>", "<|user|>"))
     stop = AutoTokenizer.from_pretrained(trap).convert_tokens_to_ids("<|user|>")
     (trap / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, stop]}))
-    found = list(stage_findings("sample", with_models(scripted_lab, trap)))
+    found = list(used_findings(sample.used(with_models(scripted_lab, trap)), Look()))
     assert not any("ends the assistant's turn" in str(each) for each in found)
 
 
 def test_a_missing_folder_is_an_error_of_the_stage_and_of_doctor_something_not_looked_at(scripted_lab, tmp_path):
     params = with_models(scripted_lab, tmp_path / "nowhere")
-    assert [each.severity for each in stage_findings("sample", params)] == [Severity.ERROR]
-    assert [each.severity for each in stage_findings("sample", params, Look(fetch=False))] == [Severity.INFO]
+    assert [each.severity for each in used_findings(sample.used(params), Look())] == [Severity.ERROR]
+    assert [each.severity for each in used_findings(sample.used(params), Look(fetch=False))] == [Severity.INFO]
 
 
 def test_compressors_that_ask_nobody_need_no_model(scripted_lab, tmp_path):
-    assert list(stage_findings("shorten", with_models(scripted_lab, tmp_path / "nowhere"))) == []
+    assert list(shorten.used(with_models(scripted_lab, tmp_path / "nowhere"))) == []
 
 
 GPU = ROOMY._replace(gpus=1, gpu_memory=10**12)
@@ -83,14 +84,14 @@ GPU = ROOMY._replace(gpus=1, gpu_memory=10**12)
 )
 def test_what_an_engine_cannot_do_here_is_found_before_it_starts(tiny_base, settings, here, severity, words):
     engine = EngineSettings.model_validate({"max_model_length": 256, **settings})
-    found = list(engine_findings("sample.engine", engine, ModelSource(path=str(tiny_base)), 64, Look(here=lambda: here)))
+    found = list(UsedEngine("sample.engine", engine, ModelSource(path=str(tiny_base)), 64).findings(Look(here=lambda: here)))
     assert [each.severity for each in found] == ([] if severity is None else [severity])
     assert all(words in each.found and each.place.startswith("sample.engine") for each in found)
 
 
 def test_an_engine_that_is_not_installed_is_named(tiny_base, monkeypatch):
     monkeypatch.setattr(checked, "installed", lambda name: None)
-    found = engine_findings("e", EngineSettings(max_model_length=256), ModelSource(path=str(tiny_base)), 64, Look(here=lambda: ROOMY))
+    found = UsedEngine("e", EngineSettings(max_model_length=256), ModelSource(path=str(tiny_base)), 64).findings(Look(here=lambda: ROOMY))
     with pytest.raises(PreflightError, match=r"e\.kind: vLLM is not installed"):
         settle(found)
 
@@ -104,5 +105,4 @@ def test_other_versions_than_the_locked_are_a_warning(monkeypatch):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_that_spends_begins_with_its_preflight(stage):
-    source = (ROOT / f"pipeline/{stage}.py").read_text()
-    assert f'preflight("{stage}", params)' in source.partition("def _body(")[2]
+    assert "preflight(used(params))" in Path(stage.__file__).read_text().partition("def _body(")[2]

@@ -59,7 +59,8 @@ def teacher_findings(
         found_closed = f"the chat template ends the prompt with {tail[-20:]!r}, so the model will not think"
         yield warning(place, found_closed, "use the template that lets it think")
     text = PROBE.partition(OPEN)[2] if tail.endswith(OPEN) else PROBE.partition(CLOSE)[2] if tail.endswith(CLOSE) else PROBE
-    yield from round_trip(tokenizer, Said(QUESTION, instruction, text, asked, completion_ids(tokenizer, text)), place)
+    # Its turn may end with any of `stops`, so the end is not compared.
+    yield from round_trip(tokenizer, Said(QUESTION, instruction, text, asked, text_ids(tokenizer, text), ends=False), place)
 
 
 def _lacking(tokenizer: PreTrainedTokenizerBase, place: str, *, pad: bool) -> Iterator[Finding]:

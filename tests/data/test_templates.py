@@ -53,7 +53,7 @@ def test_a_template_that_ends_turns_with_another_token_is_refused_unless_the_mod
         assert "ends the assistant's turn with" in found[0].found and "never stops" in found[0].found
         assert found[0].severity is Severity.ERROR
     stops = [trapped.eos_token_id, trapped.convert_tokens_to_ids("<|user|>")]
-    assert not any("ends the assistant's turn" in finding.found for finding in teacher_findings(trapped, "sample.teacher", stops))
+    assert list(teacher_findings(trapped, "sample.teacher", stops)) == []
 
 
 def test_a_template_that_hides_the_answer_is_refused(trapped):

@@ -49,8 +49,7 @@ def test_a_teacher_may_stop_at_what_its_generation_config_names(scripted_lab, tr
     template.write_text(template.read_text().replace("<|end|>", "<|user|>"))
     stop = AutoTokenizer.from_pretrained(trap).convert_tokens_to_ids("<|user|>")
     (trap / "generation_config.json").write_text(json.dumps({"eos_token_id": [1, stop]}))
-    found = list(used_findings(sample.used(with_models(scripted_lab, trap)), Look()))
-    assert not any("ends the assistant's turn" in str(each) for each in found)
+    assert list(used_findings(sample.used(with_models(scripted_lab, trap)), Look())) == []
 
 
 def test_a_missing_folder_is_an_error_of_the_stage_and_of_doctor_something_not_looked_at(scripted_lab, tmp_path):

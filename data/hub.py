@@ -53,12 +53,38 @@ def _fetch(name: str, revision: str | None) -> Path:
         ) from error
 
 
+def end_ids(folder: Path) -> list[int]:
+    """The end tokens that a model folder names beside its tokenizer's: those of generation_config.json, then those of config.json."""
+    return [token for name in ("generation_config.json", "config.json") for token in _listed(_settings(folder / name).get("eos_token_id"))]
+
+
+def positions(folder: Path) -> int | None:
+    """How many tokens the model in a folder can tell apart by place; None where its config.json does not say."""
+    config = _settings(folder / "config.json")
+    found = config.get("max_position_embeddings", config.get("text_config", {}).get("max_position_embeddings"))
+    return None if found is None else int(found)
+
+
+def weights_bytes(folder: Path) -> int:
+    """Of the weight files in a folder; 0 where there are none."""
+    return sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    return found
+
+
+def _listed(value: int | list[int] | None) -> list[int]:
+    return [] if value is None else [value] if isinstance(value, int) else value
+
+
 def chat_template(folder: Path) -> Any:
     """The chat template in a model folder, a text or several by name; None where there is none."""
     plain = folder / "chat_template.jinja"
     if plain.is_file():
         return plain.read_text(encoding="utf-8")
     for file in (folder / "chat_template.json", folder / "tokenizer_config.json"):
-        if file.is_file() and (found := json.loads(file.read_text(encoding="utf-8")).get("chat_template")):
+        if found := _settings(file).get("chat_template"):
             return found
     return None

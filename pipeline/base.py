@@ -5,20 +5,21 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from data.checks import settle
 from data.hub import local_folder
 from data.tables import disk_errors_named
+from data.templates import student_findings
 from pipeline.support import paths
 from pipeline.support.params import ModelSource, load
 from pipeline.support.stage import Statistics, run_stage
 from students.checkpoints import folder_hash
 from students.models import load_tokenizer
-from students.preflight import check_tokenizer
 
 
 def base(source: ModelSource, output: Path) -> None:
     """The base → its identity in `output`. Raises PreflightError where its tokenizer or chat template would spoil every student."""
     folder = local_folder(source.path, source.revision)
-    check_tokenizer(load_tokenizer(folder))
+    settle(student_findings(load_tokenizer(folder), source.path))
     identity = {"path": source.path, "revision": source.revision, "content": folder_hash(folder)}
     with disk_errors_named(output):
         output.mkdir(parents=True, exist_ok=True)

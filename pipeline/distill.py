@@ -6,6 +6,7 @@ import argparse
 import json
 import shutil
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from data.adapters import is_adapter
@@ -14,6 +15,7 @@ from data.hub import local_folder
 from pipeline.support import paths
 from pipeline.support.engines import instruction_of
 from pipeline.support.params import Params, load, training_of
+from pipeline.support.preflight import UsedModel, preflight
 from pipeline.support.stage import Statistics, run_stage
 from pipeline.support.student_settings import BASE
 from students.checkpoints import publish, training_id
@@ -70,9 +72,15 @@ def _code() -> str:
     return str(known.get("distill", ""))
 
 
+def used(params: Params) -> Iterator[UsedModel]:
+    """What the preflight looks at; rows, settings and memory are looked at by each training (students/preflight.py)."""
+    yield UsedModel("distill.base", params.distill.base, params.distill.instruction, learns=True)
+
+
 def _body(statistics: Statistics, params: Params, student: str) -> None:
     if student not in params.students:
         raise ParamsError(f"--student {student!r} is not in params.yaml; allowed: {', '.join(sorted(params.students))}")
+    preflight(used(params))
     for seed in params.seeds:
         finished = distill(params, paths.lessons_of(student), paths.model_of(student, seed), student=student, seed=seed)
         statistics.dropped = Counter(finished.trained.dropped)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from data.verifiers.judge import TextCase, judge_texts
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings
 from pipeline.support.params import Params, load
+from pipeline.support.preflight import UsedEngine, UsedModel, preflight
 from pipeline.support.ranks import ModelOf, ranks
 from pipeline.support.stage import Statistics, progress, run_stage
 from pipeline.support.student_settings import BASE
@@ -105,10 +106,18 @@ def _with_nat(model: Any, folder: Path) -> Any:
 LOADERS[NAT] = _with_nat
 
 
+def used(params: Params) -> Iterator[UsedModel | UsedEngine]:
+    """What the preflight looks at."""
+    own, base = params.evaluate, params.distill.base
+    yield UsedModel("distill.base", base, own.base_instruction or params.distill.instruction)
+    yield UsedEngine("evaluate.engine", own.engine, base, own.sampling.max_tokens)
+
+
 def _body(statistics: Statistics) -> None:
-    problems = read_all(paths.PROBLEMS, Problem)
+    params, problems = load(), read_all(paths.PROBLEMS, Problem)
+    preflight(used(params))
     statistics.rows_in = sum(problem.split in (Split.VALIDATION, Split.TEST) for problem in problems)
-    statistics.rows_out = write_table(paths.SCORES, evaluate(load(), problems, statistics=statistics))
+    statistics.rows_out = write_table(paths.SCORES, evaluate(params, problems, statistics=statistics))
 
 
 if __name__ == "__main__":

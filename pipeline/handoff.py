@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from data.errors import StageError
@@ -15,6 +15,7 @@ from pipeline.support import paths
 from pipeline.support.card_facts import Metrics, card_facts, serving_facts
 from pipeline.support.engines import engine_spec, instruction_of
 from pipeline.support.params import Params, load
+from pipeline.support.preflight import UsedEngine, preflight
 from pipeline.support.registry import register
 from pipeline.support.serve_check import expected_answers, serve_and_check, serve_settings, tools_for
 from pipeline.support.stage import Statistics, run_stage
@@ -87,8 +88,15 @@ def _write_card(params: Params, choice: Choice, problems: Sequence[Problem], fou
     return serving.commands[0]
 
 
+def used(params: Params) -> Iterator[UsedEngine]:
+    """What the preflight looks at: a server, whatever the students were evaluated with."""
+    served = params.evaluate.engine.model_copy(update={"kind": "vllm", "arguments": {}})
+    yield UsedEngine("evaluate.engine", served, params.distill.base, params.evaluate.sampling.max_tokens)
+
+
 def _body(statistics: Statistics) -> None:
     params = load()
+    preflight(used(params))
     choice = Choice.model_validate_json((paths.REPORT / "best.json").read_text(encoding="utf-8"))
     problems, scores = read_all(paths.PROBLEMS, Problem), read_all(paths.SCORES, Score)
     found = handoff(params, choice, scores, problems, folder=paths.HANDOFF)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from data.lineage import by_problem, training_problems
 from data.records import Problem, Recheck, Trace
@@ -13,6 +13,7 @@ from data.verifiers.stated import Thinking, stated_all
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec, instruction_of, sampling_settings, tokenizer_of
 from pipeline.support.params import Params, Reader, load
+from pipeline.support.preflight import UsedEngine, UsedModel, preflight
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.compressors.settings import of_wrong
 from teachers.generate import Generator
@@ -56,9 +57,19 @@ def _continued(params: Params, training: Mapping[str, Problem], *, traces: Seque
     return tally
 
 
+def used(params: Params) -> Iterator[UsedModel | UsedEngine]:
+    """What the preflight looks at: the model that goes on."""
+    reader, own = _reader(params), params.reverify.reader
+    model, engine = ("sample.teacher", "sample.engine") if own is None else ("reverify.reader.model", "reverify.reader.engine")
+    yield UsedModel(model, reader.model, reader.instruction)
+    yield UsedEngine(engine, reader.engine, reader.model, params.reverify.sampling.max_tokens)
+
+
 def _body(statistics: Statistics) -> None:
-    traces = list(read_table(paths.SHORT_TRACES, Trace))
-    rechecks = reverify(load(), read_all(paths.PROBLEMS, Problem), traces=traces, statistics=statistics) if traces else []
+    params, traces = load(), list(read_table(paths.SHORT_TRACES, Trace))
+    if traces:
+        preflight(used(params))
+    rechecks = reverify(params, read_all(paths.PROBLEMS, Problem), traces=traces, statistics=statistics) if traces else []
     statistics.rows_in = len(traces)
     statistics.dropped = Counter(recheck.reason for recheck in rechecks if not recheck.survives and recheck.reason != OF_WRONG)
     statistics.rows_out = write_table(paths.SHORT_VERDICTS, rechecks) - statistics.dropped.total()

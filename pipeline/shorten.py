@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from data.difficulty import Difficulty, difficulties
@@ -16,9 +16,10 @@ from pipeline.support import paths
 from pipeline.support.draws import first_draws
 from pipeline.support.engines import engine_spec, instruction_of, tokenizer_of
 from pipeline.support.params import Params, load
+from pipeline.support.preflight import UsedEngine, UsedModel, preflight
 from pipeline.support.stage import Statistics, progress, run_stage
 from teachers.compressors.contract import Evidence
-from teachers.compressors.settings import AnyCompression, groups, needs, of_wrong
+from teachers.compressors.settings import AnyCompression, AskingSettings, groups, needs, of_wrong
 from teachers.engine import Completion, Request
 from teachers.evidence import Sources, gather
 from teachers.generate import Generator
@@ -87,8 +88,18 @@ def _evidence(
         return gather(compressors, first, bands, Sources(scorer, local_folder), watch=progress)
 
 
+def used(params: Params) -> Iterator[UsedModel | UsedEngine]:
+    """What the preflight looks at: the teacher, where a compressor asks it or reads with it."""
+    teacher, asking = params.sample, [each for each in params.shorten.values() if isinstance(each, AskingSettings)]
+    if asking or needs(params.shorten.values()):
+        yield UsedModel("sample.teacher", teacher.teacher, teacher.instruction)
+    if asking:
+        yield UsedEngine("sample.engine", teacher.engine, teacher.teacher, max(each.max_tokens for each in asking))
+
+
 def _body(statistics: Statistics) -> None:
     params = load()
+    preflight(used(params))
     problems, traces = read_all(paths.PROBLEMS, Problem), read_all(paths.LONG_TRACES, Trace)
     short = shorten(params, problems, traces=traces, verdicts=read_all(paths.LONG_VERDICTS, Verdict), statistics=statistics)
     table = short.table()

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data import errors
+from data.checks import settle
 from data.errors import ParamsError, ShortcotError, StageError
 from students import training, worker
+from students.capabilities import capability_findings
 from students.checkpoints import last_complete, remove_incomplete, step_of
 from students.job import Job, Spent, Trained
-from students.models import check_capabilities, devices
+from students.models import devices
 
 CONFIGS = Path("configs/accelerate")
 FAILURES = f"{worker.FAILURE}-*.txt"
@@ -42,7 +44,7 @@ def train(job: Job) -> Finished:
     A training that was killed goes on from its last complete checkpoint; one that had finished is not repeated.
     Raises ParamsError, PreflightError or StageError as the trainer does, and StageError where another process trains here.
     """
-    check_capabilities(job.training, devices(), job.objective)
+    settle(capability_findings(job.training, devices(), job.objective))
     job.work.mkdir(parents=True, exist_ok=True)
     with _alone(job.work) as lock:
         if (before := Trained.read(job.model)) is not None:

@@ -1,4 +1,4 @@
-"""Models that learn: loading by precision, adapters, quantisation, and what goes together.
+"""Models that learn: loading by precision, adapters, quantisation.
 
 LoRA: Hu et al. 2021 (arXiv 2106.09685), on all linear layers but the head. nf4: Dettmers et al. 2023 (arXiv 2305.14314).
 """
@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from data.errors import ParamsError, PreflightError
-from students.settings import Asc, Dpo, Nat, Nce, Objective, OfPairs, SimPo, Training, Unlikelihood
+from data.errors import PreflightError
+from students.settings import Training
 
 if TYPE_CHECKING:
     import torch
@@ -58,40 +58,6 @@ def dtype_of(precision: Precision) -> torch.dtype:
     import torch
 
     return {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}[precision.name]
-
-
-def check_capabilities(training: Training, found: Devices, objective: Objective | None = None) -> None:
-    """Refuse settings that do not go together or not with this machine, before anything is loaded; raises ParamsError."""
-    launch, rows = training.launch, training.micro_batch_rows * training.launch.processes
-    refusals = [
-        (training.quantization == "nf4" and training.adapter == "none",
-         "quantization: nf4 trains no weights of its own; set adapter: lora, or quantization: none"),
-        (training.quantization == "nf4" and launch.strategy == "zero3",
-         "quantization: nf4 does not go with launch.strategy: zero3, which shards what nf4 packs; use zero2 or ddp"),
-        (training.precision == "fp16" and not found.gpus,
-         "precision: fp16 needs a GPU, and none is seen; use auto or fp32"),
-        (training.precision == "bf16" and found.gpus > 0 and not found.bf16,
-         "precision: bf16 is not computed by this GPU; use auto, fp16 or fp32"),
-        (0 < found.gpus < launch.processes,
-         f"launch.processes: {launch.processes} is more than the {found.gpus} GPU(s) seen; allowed: 1 to {found.gpus}"),
-        (isinstance(objective, Dpo | Nat | Nce | Asc) and launch.strategy == "zero3",
-         "objectives dpo, nat, nce and asc do not go with launch.strategy: zero3, which shards the weights that they read; use zero2"),
-        (isinstance(objective, Nat | Nce) and (training.adapter == "none" or training.quantization != "none"),
-         "objectives nat and nce train an adapter on plain weights; set adapter: lora and quantization: none"),
-        (isinstance(objective, Asc) and training.quantization != "none",
-         "objective asc scores with plain weights; set quantization: none"),
-        (isinstance(objective, Dpo | SimPo) and training.micro_batch_rows % 2 != 0,
-         f"micro_batch_rows: {training.micro_batch_rows} divides pairs, which objectives dpo and simpo compare; give an even number"),
-        (isinstance(objective, OfPairs) and training.batch_rows % 2 != 0,
-         f"batch_rows: {training.batch_rows} divides pairs; give an even number"),
-        (isinstance(objective, Unlikelihood | OfPairs) and launch.strategy == "zero3" and training.guard.looks > 0,
-         "guard: a training with wrong rows cannot be watched under launch.strategy: zero3; use zero2, or set guard.looks: 0"),
-        (training.batch_rows % rows != 0,
-         f"batch_rows: {training.batch_rows} is no multiple of micro_batch_rows × processes = {rows}; change one of them"),
-    ]  # fmt: skip
-    for refused, why in refusals:
-        if refused:
-            raise ParamsError(f"distill.training: {why}")
 
 
 def accumulation(training: Training) -> int:

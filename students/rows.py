@@ -42,19 +42,24 @@ class Encoded(NamedTuple):
 
     rows: list[Row]
     dropped: Counter[str]
+    longest: tuple[str, int]
+    """Trace and tokens of the longest row, dropped or not."""
 
 
 def encode(lessons: Iterable[Lesson], tokenizer: PreTrainedTokenizerBase, training: Training, *, instruction: str | None = None) -> Encoded:
     """Rows of all lessons but the dropped ones. Rows over `max_length`, and pairs with such a side, are dropped and counted, never cut:
-    a cut row teaches never to stop.
+    a cut row teaches never to stop. How many may be, students/preflight.py says.
 
-    Raises StageError if there is nothing to train, or if more than the share `max_overlong` is dropped.
+    Raises StageError if there is nothing to train.
     """
     rows = [_row(lesson, tokenizer, instruction) for lesson in lessons if lesson.role is not Role.DROPPED]
+    if not rows:
+        raise StageError("every lesson has the role `dropped`: there is nothing to train; look at the lessons' reasons and at compose")
     long = {row.pair or row.trace_id for row in rows if len(row.input_ids) > training.max_length}
     kept = [row for row in rows if (row.pair or row.trace_id) not in long]
-    _bounded(rows, kept, training)
-    return Encoded(kept, Counter({OVERLONG: len(rows) - len(kept)} if len(rows) > len(kept) else {}))
+    longest = max(rows, key=lambda row: len(row.input_ids))
+    dropped = Counter({OVERLONG: len(rows) - len(kept)} if len(rows) > len(kept) else {})
+    return Encoded(kept, dropped, (longest.trace_id, len(longest.input_ids)))
 
 
 def _row(lesson: Lesson, tokenizer: PreTrainedTokenizerBase, instruction: str | None) -> Row:
@@ -64,20 +69,6 @@ def _row(lesson: Lesson, tokenizer: PreTrainedTokenizerBase, instruction: str | 
     pair = None if lesson.pair is None else (lesson.problem_id, lesson.pair)
     wrong = lesson.role in (Role.NEGATIVE, Role.REJECTED)
     return Row(lesson.trace_id, lesson.question, lesson.completion, prompt + completion, labels, wrong, pair, lesson.ends)
-
-
-def _bounded(rows: list[Row], kept: list[Row], training: Training) -> None:
-    if not rows:
-        raise StageError("every lesson has the role `dropped`: there is nothing to train; look at the lessons' reasons and at compose")
-    overlong = len(rows) - len(kept)
-    if kept and overlong <= training.max_overlong * len(rows):
-        return
-    longest = max(rows, key=lambda row: len(row.input_ids))
-    raise StageError(
-        f"{overlong} of {len(rows)} rows ({overlong / len(rows):.1%}) are longer than max_length: {training.max_length} tokens; "
-        f"at most {training.max_overlong:.1%} may be (max_overlong). The longest has {len(longest.input_ids)} tokens "
-        f"(trace {longest.trace_id}). Raise distill.training.max_length, or allow more to be dropped."
-    )
 
 
 def from_fork(rows: Sequence[Row], *, alone: bool) -> list[Row]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from data.chat import CLOSE, OPEN, end_id
 from data.errors import PreflightError
+from data.hub import end_ids
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
@@ -35,14 +36,9 @@ def finish(folder: Path, *, base: Path) -> None:
     _check_tags(before, AutoTokenizer.from_pretrained(folder), folder)
 
 
-def end_ids(folders: Iterable[Path], tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """Every token that ends a turn: the tokenizer's own first, then those that generation_config.json and config.json name."""
-    found = [end_id(tokenizer)]
-    for folder in folders:
-        for name in ("generation_config.json", "config.json"):
-            named = _read(folder / name).get("eos_token_id")
-            found += [named] if isinstance(named, int) else named or []
-    return list(dict.fromkeys(found))
+def all_end_ids(folders: Iterable[Path], tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """Every token that ends a turn: the tokenizer's own first, then those that the folders name."""
+    return list(dict.fromkeys([end_id(tokenizer), *(token for folder in folders for token in end_ids(folder))]))
 
 
 def _check_files(folder: Path) -> None:
@@ -56,7 +52,7 @@ def _check_files(folder: Path) -> None:
 def _write_generation_config(folder: Path, tokenizer: PreTrainedTokenizerBase, base: Path) -> None:
     """End tokens alone: sampling defaults in here would change what a server answers unasked."""
     values = {
-        "eos_token_id": end_ids((folder, base), tokenizer),
+        "eos_token_id": all_end_ids((folder, base), tokenizer),
         "pad_token_id": tokenizer.pad_token_id,
         "bos_token_id": tokenizer.bos_token_id,
     }

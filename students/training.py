@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data.adapters import ADAPTER
+from data.checks import settle
 from data.errors import ParamsError, PreflightError, StageError
 from data.records import Lesson
 from data.tables import disk_errors_named, read_all
@@ -25,7 +26,6 @@ from students.models import (
     Precision,
     accumulation,
     adapter_of,
-    check_capabilities,
     devices,
     dtype_of,
     load_model,
@@ -33,7 +33,7 @@ from students.models import (
     precision_of,
     with_adapter,
 )
-from students.preflight import check_collator, check_fits, preflight
+from students.preflight import collator_findings, training_findings
 from students.reference import row_logprobs
 from students.rows import Encoded, Row, encode, from_fork, layout, steps_of, supervised
 from students.settings import Asc, Dpo, Nat, Nce, OfPairs, Sft, Unlikelihood
@@ -51,13 +51,11 @@ SCHEDULES = {"linear": "linear", "cosine": "cosine", "constant": "constant_with_
 
 def train(job: Job) -> Trained:
     """Train as described and write the model, its tokenizer and the loss curve to `job.model`; goes on from a complete checkpoint."""
-    found = devices()
-    check_capabilities(job.training, found, job.objective)
     _one_bar_only()
-    precision = precision_of(job.training.precision, found)
+    precision = precision_of(job.training.precision, devices())
     tokenizer = load_tokenizer(job.base)
     encoded = encode(read_all(job.lessons, Lesson), tokenizer, job.training, instruction=job.instruction)
-    preflight(encoded.rows, tokenizer, instruction=job.instruction)
+    settle(training_findings(job, encoded, tokenizer, precision))
     trainer = trainer_for(job, encoded.rows, tokenizer, precision)
     checkpoint = last_complete(job.work)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -93,7 +91,6 @@ def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, p
     _check_wrong(job, learnt)
     arguments = arguments_of(job, len(rows), precision)  # before the model: ZeRO-3 shards weights while they load
     model = load_model(job.base, job.training, precision)
-    check_fits(rows, model.config)
     _name_end_tokens(model, tokenizer)
     order = layout(rows, job.training, seed=job.seed)
     prepared, adapter = _prepared(job, model)
@@ -101,7 +98,7 @@ def trainer_for(job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase, p
         model=prepared, args=arguments, train_dataset=_dataset(learnt, order), processing_class=tokenizer, peft_config=adapter
     )
     _adapter_in_fp32(trainer, job)
-    check_collator(trainer.data_collator, rows, tokenizer)
+    settle(collator_findings(trainer.data_collator, rows, tokenizer))
     _watch(trainer, job, rows, tokenizer)
     if isinstance(job.objective, Dpo):
         trainer.model.to(trainer.args.device)  # DeepSpeed moves it later

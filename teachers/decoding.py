@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from data.chat import end_id
+from data.hub import end_ids
 from data.records import Status
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ class Decoder:
         from transformers import AutoTokenizer
 
         self.tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder)
-        self.stop_ids = frozenset({end_id(self.tokenizer), *_eos_ids(folder / "generation_config.json"), *_eos_ids(folder / "config.json")})
+        self.stop_ids = frozenset({end_id(self.tokenizer), *end_ids(folder)})
         pad = self.tokenizer.pad_token_id
         self.pad_id = min(self.stop_ids) if pad is None else int(pad)
         self._silent = self.stop_ids if pad is None else self.stop_ids | {int(pad)}
@@ -40,10 +40,3 @@ class Decoder:
             if token in self.stop_ids:
                 return tuple(token_ids[: place + 1])
         return tuple(token_ids)
-
-
-def _eos_ids(file: Path) -> Iterable[int]:
-    if not file.is_file():
-        return ()
-    found: Any = json.loads(file.read_text(encoding="utf-8")).get("eos_token_id")
-    return () if found is None else (found,) if isinstance(found, int) else found

@@ -27,13 +27,14 @@ from typing import Any, Literal, Self
 import httpx
 from pydantic import Field, ValidationError
 
-from data.chat import CLOSE, OPEN, messages, prompt_ids, text_ids
+from data.chat import CLOSE, OPEN, messages, text_ids
 from data.errors import EngineError, ParamsError
 from data.records import Section, Status
 from teachers.chat_client import reasoning_of
 from teachers.decoding import FINISHED, Decoder
 from teachers.endpoints import Endpoint, Endpoints
-from teachers.engine import Completion, EngineSpec, ModelRef, Question, Request, Requests, SamplingSettings
+from teachers.engine import Completion, EngineSpec, ModelRef, Request, Requests
+from teachers.probe import PROBE, check_answer, probe_of
 
 LONGEST_PAUSE = 60.0
 CONNECT_SECONDS = 10.0
@@ -50,8 +51,6 @@ TIMEOUT_TRIES = 2
 """Of a request that times out: it would take as long again."""
 FIRST_ANSWERS = 5
 """So many finished answers of a chat without any thinking are no accident."""
-PROBE = Question("How many is 2 and 3?")
-PROBE_TOKENS = 8
 SHOWN = 300
 """Characters of an answer that an error shows."""
 
@@ -271,8 +270,7 @@ class ServerEngine:
 
     async def _probe(self) -> None:
         """One request before all others: is the model there, is its template ours, does it keep to its budget and stop where it should?"""
-        prompt = tuple(prompt_ids(self._decoder.tokenizer, *PROBE))
-        asked = Request(prompt, SamplingSettings(0.0, 1.0, PROBE_TOKENS), 0, PROBE)
+        asked = probe_of(self._decoder)
         await asyncio.gather(*(self._probe_one(endpoint, asked) for endpoint in self._endpoints.all))
         if all(endpoint.is_dead for endpoint in self._endpoints.all):
             raise EngineError(f"no endpoint answers: {'; '.join(endpoint.why for endpoint in self._endpoints.all)}. Are the servers up?")
@@ -281,7 +279,8 @@ class ServerEngine:
         try:
             await self._check_model(endpoint.address)
             await self._check_prompt(endpoint.address, asked.prompt_ids)
-            self._check_budget(endpoint.address, await self._post(endpoint.address, self._body(asked)))
+            choice = await self._post(endpoint.address, self._body(asked))
+            check_answer(choice.get("token_ids") or (), choice.get("finish_reason"), self._decoder.stop_ids, place=endpoint.address)
         except _RefusedError as error:
             raise ParamsError(f"the server refuses a probe: {error}; does it need engine.arguments.is_vllm: false?") from None
         except _TryAgainError as error:
@@ -310,19 +309,6 @@ class ServerEngine:
             raise ParamsError(
                 f"{address}: a prompt is {texts[0]!r} to the server and {texts[1]!r} to {self._model.folder}, token by token; serve the "
                 "model with the tokenizer and template of that folder"
-            )
-
-    def _check_budget(self, address: str, choice: dict[str, Any]) -> None:
-        written, reason = choice.get("token_ids") or (), choice.get("finish_reason")
-        if len(written) > PROBE_TOKENS or reason not in FINISHED:
-            raise EngineError(
-                f"{address}: of at most {PROBE_TOKENS} tokens the server wrote {len(written)} and ended with {reason!r}; "
-                f"allowed: {list(FINISHED)}"
-            )
-        if reason == "stop" and written and written[-1] not in self._decoder.stop_ids:
-            raise EngineError(
-                f"{address}: the server stopped after token {written[-1]}, at which {self._model.folder} does not stop "
-                f"({sorted(self._decoder.stop_ids)}); serve the model with the generation_config.json of that folder"
             )
 
     def _run(self, coroutine: Any) -> Any:

@@ -1,26 +1,30 @@
 """What is installed, what this machine has, and which recipes run here: `python -m pipeline.commands.doctor [FILE]`.
 
-Exits with 1 where the environment is not that of the lock, or where the named FILE cannot run here.
+Of a FILE that is named it says everything that its stages' preflights would find. Exits with 1 where the environment is not that of the
+lock, or where a named FILE cannot run here.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import yaml
 
+from data.checks import Finding, Severity, error
 from data.errors import ParamsError
-from pipeline.support.machine import Package, Resources, accelerator, asked_for, lacking, packages, processor, resources
+from pipeline.support.machine import Package, Resources, accelerator, asked_for, packages, processor, resources
 from pipeline.support.params import PARAMS, load
+from pipeline.support.recipe import recipe_findings
 from pipeline.support.text_table import render, size
 from students.models import Devices, devices, precision_of
 
 CONFIGS, YES = Path("configs"), "yes"
 
 
-class Findings(NamedTuple):
+class Diagnosis(NamedTuple):
     """The whole report, whether the packages are those of the lock, and whether all recipes that were asked for can run here."""
 
     report: str
@@ -28,17 +32,20 @@ class Findings(NamedTuple):
     runnable: bool
 
 
-def doctor(recipes: list[Path]) -> Findings:
-    """Look at the environment, the machine and the recipes."""
+def doctor(recipes: list[Path], *, fully: bool) -> Diagnosis:
+    """Look at the environment, the machine and the recipes; `fully` shows all that was found of them."""
     lock = accelerator()
-    locked, here, found = packages(lock), resources(), devices()
-    verdicts = [(str(recipe), verdict(recipe, here, found)) for recipe in recipes]
+    locked, here, devices_here = packages(lock), resources(), devices()
+    found = {str(recipe): findings_of(recipe, here, devices_here) for recipe in recipes}
     parts = [
         versions(locked, asked_for(lock), lock),
-        render(("machine", ""), machine(here, found), left=(0, 1)),
-        render(("recipe", "runs here"), verdicts, left=(0, 1)),
+        render(("machine", ""), machine(here, devices_here), left=(0, 1)),
+        render(("recipe", "runs here"), [(recipe, verdict(own)) for recipe, own in found.items()], left=(0, 1)),
     ]
-    return Findings("\n\n".join(parts), all(package.as_locked for package in locked), all(text == YES for _, text in verdicts))
+    if fully:
+        parts += [f"{recipe}:\n" + "\n".join(f"  {each.severity:<7}  {each}" for each in own) for recipe, own in found.items() if own]
+    runnable = all(each.severity is not Severity.ERROR for own in found.values() for each in own)
+    return Diagnosis("\n\n".join(parts), all(package.as_locked for package in locked), runnable)
 
 
 def versions(locked: list[Package], shown: set[str], lock: str) -> str:
@@ -73,14 +80,20 @@ def machine(here: Resources, found: Devices) -> list[tuple[str, str]]:
     ]
 
 
-def verdict(recipe: Path, here: Resources, found: Devices) -> str:
-    """`yes`, or why not."""
+def findings_of(recipe: Path, here: Resources, found: Devices) -> list[Finding]:
+    """What was found of a recipe; of one that cannot be read, that."""
     try:
-        params = load(recipe)
-    except ParamsError as error:
-        return f"no: {error}"
-    reasons = list(lacking(params, here, found))
-    return f"no: {'; '.join(reasons)}" if reasons else YES
+        return recipe_findings(load(recipe), here, found)
+    except ParamsError as problem:
+        return [error(str(recipe), str(problem), "`make params` shows what is allowed")]
+
+
+def verdict(found: Sequence[Finding]) -> str:
+    """`yes`, or why not; with what could not be looked at."""
+    for severity, word in ((Severity.ERROR, "no"), (Severity.INFO, "yes, but")):
+        if reasons := [f"{each.place}: {each.found}" for each in found if each.severity is severity]:
+            return f"{word}: {'; '.join(reasons)}"
+    return YES
 
 
 def recipes_in(folder: Path = CONFIGS) -> list[Path]:
@@ -90,6 +103,6 @@ def recipes_in(folder: Path = CONFIGS) -> list[Path]:
 
 if __name__ == "__main__":
     asked = [Path(name) for name in sys.argv[1:]]
-    findings = doctor(asked or [PARAMS, *recipes_in()])
-    print(findings.report)
-    sys.exit(0 if findings.as_locked and (findings.runnable or not asked) else 1)
+    diagnosis = doctor(asked or [PARAMS, *recipes_in()], fully=bool(asked))
+    print(diagnosis.report)
+    sys.exit(0 if diagnosis.as_locked and (diagnosis.runnable or not asked) else 1)

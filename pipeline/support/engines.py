@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,14 +34,18 @@ def sampling_settings(sampling: Sampling) -> SamplingSettings:
 
 
 def tokenizer_of(source: ModelSource) -> PreTrainedTokenizerBase:
-    """The tokenizer of a model. Raises EngineError where the folder has none."""
+    """The tokenizer of a model, loaded once. Raises EngineError where the folder has none."""
+    return _tokenizer(local_folder(source.path, source.revision))
+
+
+@lru_cache(maxsize=4)
+def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
     from transformers import AutoTokenizer
 
-    folder = local_folder(source.path, source.revision)
     try:
         return AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError) as error:
-        raise EngineError(f"{source.path}: its tokenizer cannot be loaded ({str(error)[:200]}); the folder needs tokenizer.json") from None
+        raise EngineError(f"{folder}: its tokenizer cannot be loaded ({str(error)[:200]}); the folder needs tokenizer.json") from None
 
 
 def instruction_of(file: str | None, *, tag: str | None = None) -> str | None:

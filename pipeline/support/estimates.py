@@ -13,9 +13,10 @@ from math import ceil
 from pathlib import Path
 from typing import NamedTuple
 
+from data.hub import weights_bytes
 from data.pairs import pairs_per_problem
 from pipeline.support.history import Run
-from pipeline.support.params import ModelSource, Params, training_of
+from pipeline.support.params import Params, training_of
 from pipeline.support.student_settings import Student
 
 BYTES_PER_TOKEN = 12
@@ -130,13 +131,8 @@ def evaluated_tokens(params: Params) -> int:
 
 def base_bytes(params: Params) -> float | None:
     """Of the student's weights: as they lie here, else what the recipe says."""
-    found = weights_bytes(params.distill.base)
+    found = weights_bytes(Path(params.distill.base.path))
     return found or (params.plan.base_gigabytes and params.plan.base_gigabytes * 1e9)
-
-
-def weights_bytes(source: ModelSource) -> int:
-    """Of a model's weight files on this machine; 0 where they are not here."""
-    return sum(path.stat().st_size for path in Path(source.path).glob("*.safetensors"))
 
 
 def _model_bytes(params: Params, base: float) -> float:

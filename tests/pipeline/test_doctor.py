@@ -3,9 +3,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.commands.doctor import recipes_in, verdict, versions
-from pipeline.support.machine import Package, Resources, asked_for, lacking, packages
+from data.checks import Severity
+from pipeline.commands.doctor import doctor, findings_of, recipes_in, verdict, versions
+from pipeline.support.machine import Package, Resources, asked_for, packages
 from pipeline.support.params import Params, load
+from pipeline.support.recipe import recipe_findings
 from students.models import Devices
 
 ROOT = Path(__file__).parents[2]
@@ -26,11 +28,15 @@ def changed(**changes) -> Params:
 
 
 @pytest.fixture
-def _models_are_there(tmp_path, monkeypatch):
+def _models_are_there(tiny_base, tmp_path, monkeypatch):
     for folder in ("teachers/lab", "students/lab"):
-        (tmp_path / folder).mkdir(parents=True)
-        (tmp_path / folder / "config.json").write_text("{}")
+        (tmp_path / folder).parent.mkdir(parents=True)
+        (tmp_path / folder).symlink_to(tiny_base)
     monkeypatch.chdir(tmp_path)
+
+
+FITS = {"sample__engine__max_model_length": 256, "evaluate__engine__max_model_length": 256, "sample__sampling__max_tokens": 64}
+FITS |= {"evaluate__sampling__max_tokens": 64, "reverify__sampling__max_tokens": 64}
 
 
 @pytest.mark.usefixtures("_models_are_there")
@@ -38,25 +44,53 @@ def _models_are_there(tmp_path, monkeypatch):
     ("changes", "reason"),
     [
         ({}, None),
-        ({"plan__gpus": 8}, "needs 8 GPU"),
+        ({"plan__gpus": 8}, "plan.gpus: needs 8 GPU"),
         ({"plan__memory_gigabytes": 2000}, "needs 2000 GB of memory"),
         ({"plan__disk_gigabytes": 2000}, "needs 2000 GB of disk"),
-        ({"sample__instruction": "nowhere.txt"}, "nowhere.txt is not there"),
-        ({"sample__teacher": {"path": "models/none"}}, "models/none holds no model"),
-        ({"sample__teacher": {"path": "owner/hub", "revision": "abc"}}, None),
-        ({"sample__engine__arguments": {"tensor_parallel_size": 2}}, "spreads over 2 GPUs"),
-        ({"distill__training__precision": "fp16"}, "fp16 needs a GPU"),
+        ({"sample__engine__arguments": {"tensor_parallel_size": 2}}, "sample.engine.arguments: it spreads over 2 GPUs"),
+        ({"distill__training__precision": "fp16"}, "distill.training.precision: fp16 needs a GPU"),
+        ({"sample__engine__max_model_length": 300}, "300 is more than the 256 positions"),
+        ({"sample__sampling__max_tokens": 256}, "sample.engine.max_model_length: 256 tokens leave no room"),
     ],
 )
 def test_a_recipe_says_what_it_lacks(changes, reason):
-    found = list(lacking(changed(**changes), ROOMY, NO_GPU))
-    assert found == [] if reason is None else len(found) == 1 and reason in found[0]
+    found = recipe_findings(changed(**{**FITS, **changes}), ROOMY, NO_GPU)
+    assert [each.severity for each in found] == [] if reason is None else [Severity.ERROR]
+    assert all(reason in str(each) for each in found)
+    assert verdict(found).startswith("yes" if reason is None else "no: ")
+
+
+@pytest.mark.usefixtures("_models_are_there")
+def test_an_instruction_that_is_not_there_is_an_error():
+    found = recipe_findings(changed(**FITS, sample__instruction="nowhere.txt"), ROOMY, NO_GPU)
+    assert all(each.severity is Severity.ERROR and "nowhere.txt" in each.found for each in found) and found
+
+
+@pytest.mark.usefixtures("_models_are_there")
+@pytest.mark.parametrize("model", [{"path": "models/none"}, {"path": "owner/hub", "revision": "abc"}])
+def test_of_a_model_that_is_not_here_the_checks_that_were_not_made_are_named(model):
+    found = recipe_findings(changed(**FITS, sample__teacher=model), ROOMY, NO_GPU)
+    assert [(each.severity, each.place) for each in found] == [(Severity.INFO, "sample.teacher")]
+    assert verdict(found).startswith(f"yes, but: sample.teacher: {model['path']} is not on this machine")
+
+
+@pytest.mark.usefixtures("_models_are_there")
+def test_a_training_that_does_not_fit_is_an_error_with_its_parts():
+    small = ROOMY._replace(memory=10**5)
+    found = [each for each in recipe_findings(changed(**FITS, plan__memory_gigabytes=0), small, NO_GPU) if each.place == "distill.training"]
+    assert [each.severity for each in found] == [Severity.ERROR] and "weights" in found[0].found and "optimizer" in found[0].found
 
 
 def test_an_invalid_recipe_is_named_with_its_field(tmp_path):
     (tmp_path / "bad.yaml").write_text("seeds: [0]\nprepare: {}\n")
-    text = verdict(tmp_path / "bad.yaml", ROOMY, NO_GPU)
+    text = verdict(findings_of(tmp_path / "bad.yaml", ROOMY, NO_GPU))
     assert text.startswith("no: ") and "prepare.source" in text
+
+
+def test_doctor_shows_all_findings_of_a_named_recipe_and_says_that_it_cannot_run(tmp_path):
+    (tmp_path / "bad.yaml").write_text("seeds: [0]\nprepare: {}\n")
+    found = doctor([tmp_path / "bad.yaml"], fully=True)
+    assert not found.runnable and f"{tmp_path / 'bad.yaml'}:\n  error    " in found.report
 
 
 def test_the_lock_is_read_with_torch_and_compared_without_the_builds_name(tmp_path):

@@ -1,7 +1,7 @@
 import pytest
 
-from data.errors import ParamsError, PreflightError
-from students.models import Devices, accumulation, adapter_of, check_capabilities, load_tokenizer, precision_of, quantization_of
+from data.errors import PreflightError
+from students.models import Devices, accumulation, adapter_of, load_tokenizer, precision_of, quantization_of
 from students.settings import Training
 
 CPU, OLD_GPU, GPUS = Devices(0, False), Devices(1, False), Devices(8, True)
@@ -21,37 +21,6 @@ def test_precision_is_chosen_with_a_reason(asked, found, name, why):
     chosen = precision_of(asked, found)
     assert chosen.name == name
     assert why in chosen.why
-
-
-@pytest.mark.parametrize(
-    ("settings", "found", "message"),
-    [
-        ({"quantization": "nf4"}, GPUS, "set adapter: lora"),
-        ({"quantization": "nf4", "adapter": "lora", "launch": {"processes": 2, "strategy": "zero3"}}, GPUS, "zero3"),
-        ({"precision": "fp16"}, CPU, "needs a GPU"),
-        ({"precision": "bf16"}, OLD_GPU, "not computed by this GPU"),
-        ({"launch": {"processes": 16, "strategy": "ddp"}}, GPUS, "more than the 8 GPU"),
-        ({"batch_rows": 30, "micro_batch_rows": 4}, CPU, "no multiple of"),
-        ({"batch_rows": 4, "micro_batch_rows": 4, "launch": {"processes": 2, "strategy": "ddp"}}, GPUS, "no multiple of"),
-    ],
-)
-def test_what_does_not_go_together_is_refused_with_the_fix(settings, found, message):
-    with pytest.raises(ParamsError, match=message):
-        check_capabilities(Training.model_validate({"micro_batch_rows": 1, **settings}), found)
-
-
-@pytest.mark.parametrize(
-    ("settings", "found"),
-    [
-        ({}, CPU),
-        ({"adapter": "lora", "quantization": "nf4"}, CPU),
-        ({"adapter": "lora", "quantization": "nf4", "launch": {"processes": 2, "strategy": "zero2"}}, GPUS),
-        ({"launch": {"processes": 8, "strategy": "zero3"}, "precision": "bf16"}, GPUS),
-        ({"launch": {"processes": 2, "strategy": "ddp"}}, CPU),
-    ],
-)
-def test_what_goes_together_is_allowed(settings, found):
-    check_capabilities(Training.model_validate({"micro_batch_rows": 1, **settings}), found)
 
 
 def test_batch_rows_are_global():

@@ -10,7 +10,7 @@ from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from data.chat import tokenizer_hash
-from data.errors import ParamsError, PreflightError
+from data.errors import PreflightError
 from data.records import Lesson
 from data.tables import read_all
 from students import curve as curve_file
@@ -200,7 +200,7 @@ def test_a_generation_config_that_could_not_be_saved_is_refused_before_training(
 
 
 def test_nothing_is_loaded_for_settings_that_do_not_go_together(make_job):
-    with pytest.raises(ParamsError, match="nf4"):
+    with pytest.raises(PreflightError, match="nf4"):
         train(make_job(quantization="nf4"))
 
 

@@ -21,7 +21,8 @@ from teachers.decoding import Decoder
 from teachers.engine import Completion, EngineSpec, Listed, ModelRef, Question, Request, SamplingSettings
 from teachers.generate import Generator
 from teachers.hf import HfEngine
-from teachers.server import FIRST_ANSWERS, PROBE_TOKENS, ServerEngine
+from teachers.probe import PROBE_TOKENS
+from teachers.server import FIRST_ANSWERS, ServerEngine
 from teachers.serving import Server, ServeSettings, machine_arguments
 
 CHANCE = SamplingSettings(1.0, 0.9, 40)

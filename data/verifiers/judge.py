@@ -13,10 +13,10 @@ from typing import Final, NamedTuple, Self
 
 from data.chat import split
 from data.records import Outcome, Reference, Status, Verdict
-from data.verifiers import expression, number, pool
+from data.verifiers import expression, gym, number, pool
 from data.verifiers.contract import Judgement, Verifier
 
-_ALL: Final[tuple[Verifier, ...]] = (number, expression)
+_ALL: Final[tuple[Verifier, ...]] = (number, expression, gym)
 VERIFIERS: Final[Mapping[str, Verifier]] = MappingProxyType({own.NAME: own for own in _ALL})
 """Kind of the reference → its verifier."""
 UNFINISHED = {

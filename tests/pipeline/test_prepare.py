@@ -11,7 +11,8 @@ from data.errors import RecordError, StageError
 from data.records import Problem, Split
 from data.tables import read_all
 from pipeline.prepare import prepare
-from pipeline.support.params import Prepare, load
+from pipeline.support.params import load
+from pipeline.support.prepare_settings import Prepare
 from pipeline.support.stage import Statistics
 
 NAMES = ("Ana", "Ben", "Cid", "Dora", "Eli", "Fay", "Gus", "Hana", "Ivo", "Jun")

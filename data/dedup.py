@@ -83,6 +83,11 @@ def tokens(text: str) -> tuple[str, ...]:
     return tuple(token for line in spelled.splitlines() for token in _of_line(line))
 
 
+def spoken(found: Iterable[str]) -> tuple[str, ...]:
+    """The words and numbers among tokens."""
+    return tuple(token for token in found if token[0].isalnum())
+
+
 def _of_line(line: str) -> list[str]:
     speaks = WORD.search(line) is not None
     return [token for token in TOKEN.findall(line) if not (speaks and token in SPEECH_MARKS)]
@@ -91,11 +96,11 @@ def _of_line(line: str) -> list[str]:
 def _runs(question: str, mode: str, words: int) -> Iterator[tuple[str, ...]]:
     """What is compared: all runs of `words` words, or the whole question."""
     found = tokens(question)
-    spoken = tuple(token for token in found if token[0].isalnum())
-    if mode == "exact" or len(spoken) < words:
+    said = spoken(found)
+    if mode == "exact" or len(said) < words:
         yield found
     else:
-        yield from (spoken[start : start + words] for start in range(len(spoken) - words + 1))
+        yield from (said[start : start + words] for start in range(len(said) - words + 1))
 
 
 def drop(problem: Problem, reason: str, match: Problem, *, detail: str = "") -> Drop:

@@ -2,8 +2,8 @@
 
 Two questions that differ in a number, an operator or a bracket, or in their order, are two problems, however alike their words are;
 "3" and "three" are one number. MinHash (datasketch) finds candidates, each of which is then compared exactly: the pairs of neighbouring
-words that both hold over those that either holds. In a question of few words one word decides, and there one other word makes it another
-question: at 0.8, a word may differ from 19 words on.
+words that both hold over those that either holds; at 0.8, one word of 19 may be another. In a question of few words every word decides:
+one of fewer than 8 is near no other, and data.dedup finds its equals.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
-from data.dedup import Drop, drop, has_same_answer, tokens
+from data.dedup import DEFAULT_WORDS, Drop, drop, has_same_answer, spoken, tokens
 from data.records import Problem
 
 PERMUTATIONS = 64
@@ -63,7 +63,9 @@ def marks(found: Iterable[str]) -> list[str]:
 
 
 def similarity(one: Sequence[str], other: Sequence[str]) -> float:
-    """Jaccard similarity of two lists of words by pairs of neighbours."""
+    """Jaccard similarity of two lists of words by pairs of neighbours; 0 where marks differ or words are few."""
+    if marks(one) != marks(other) or min(len(spoken(one)), len(spoken(other))) < DEFAULT_WORDS:
+        return 0.0
     first, second = set(_pairs(one)), set(_pairs(other))
     return len(first & second) / len(first | second)
 
@@ -114,7 +116,7 @@ class _Index:
         best: tuple[float, Problem] | None = None
         for place in sorted(self._buckets.query(sketch)):
             other = words(self._problems[place].question)
-            found = similarity(own, other) if marks(own) == marks(other) else 0.0
+            found = similarity(own, other)
             if found >= self._threshold and (best is None or found > best[0]):
                 best = found, self._problems[place]
         return best

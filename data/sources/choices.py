@@ -19,7 +19,9 @@ from data.sources.row import Row, as_text
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 ONE = r"(?<![\w'])\(?[A-H]\)?(?![\w'])"
 OF_LETTERS = re.compile(rf"{ONE}\s*(?:,|/|&|and|or|nor)\s*{ONE}|{ONE}\s+only\b|\b(?i:options?|choices?|answers?|only)\s+{ONE}")
-OF_THE_ABOVE = re.compile(r"\b(?:all|none|any|both|neither|either|some|one|two|three)\b.*\b(?:above|preceding|foregoing)\b", re.IGNORECASE)
+OF_THE_ABOVE = re.compile(
+    r"\b(?:all|none|any|both|neither|either|some|one|two|three)\b(?: of)? (?:the )?(?:above|preceding|foregoing)\b", re.IGNORECASE
+)
 
 
 class Option(NamedTuple):
@@ -34,10 +36,11 @@ def read(row: Row, columns: Columns, question: str, seed: int) -> tuple[str, Cho
     """The question with its options in their new order, and the letter of the right one."""
     options = _options(row, columns.options or "")
     gold = _gold(row, columns, options)
-    order = shuffled(question, [option.text for option in options], seed)
-    texts = tuple(options[place].text for place in order)
-    reference = ChoiceReference(options=texts, value=LETTERS[order.index(gold)])
-    return listed(question, texts), reference
+    texts = _told_apart([option.text for option in options])
+    order = shuffled(question, texts, seed)
+    placed = tuple(texts[place] for place in order)
+    reference = ChoiceReference(options=placed, value=LETTERS[[_spaced(text) for text in placed].index(gold)])
+    return listed(question, placed), reference
 
 
 def listed(question: str, options: Sequence[str]) -> str:
@@ -79,18 +82,31 @@ def _of_one_column(row: Row, column: str) -> tuple[Sequence[object], Sequence[ob
     return names, texts
 
 
-def _gold(row: Row, columns: Columns, options: Sequence[Option]) -> int:
-    """Which of `options` is the right one."""
+def _gold(row: Row, columns: Columns, options: Sequence[Option]) -> str:
+    """The text of the right option, as `_spaced`."""
     said = row.text(columns.answer)
     if columns.gold == "letter":
-        fits = [plain(option.name) == plain(said.strip("().: ")) for option in options]
+        fits = [option for option in options if plain(option.name) == plain(said.strip("().: "))]
     elif columns.gold == "text":
-        fits = [plain(option.text) == plain(said) for option in options]
+        fits = [option for option in options if plain(option.text) == plain(said)]
     else:
         whole = re.fullmatch(r"([0-9]+)(?:\.0+)?", said)
         wanted = int(whole[1]) - (columns.gold == "index_from_1") if whole else None
-        fits = [option.place == wanted for option in options]
-    if fits.count(True) != 1:
+        fits = [option for option in options if option.place == wanted]
+    found = {_spaced(option.text) for option in fits}
+    if len(found) != 1:
         allowed = [option.text if columns.gold == "text" else option.name for option in options]
         raise row.error(columns.answer, f"{said!r} is not the {columns.gold} of one of the {len(options)} options {allowed}")
-    return fits.index(True)
+    return found.pop()
+
+
+def _told_apart(texts: Sequence[str]) -> list[str]:
+    """Each option once: data sets repeat a wrong one now and then. Where letters are named they are left, to be refused."""
+    if any(OF_LETTERS.search(text) for text in texts):
+        return list(texts)
+    return list({_spaced(text): text for text in reversed(texts)}.values())[::-1]
+
+
+def _spaced(text: str) -> str:
+    """`text` with single spaces, which is how references tell options apart."""
+    return " ".join(text.split())

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from data.errors import RecordError
 from data.records import Problem, Split
 from data.sources.columns import Columns
 from data.sources.golds import read
@@ -22,14 +21,7 @@ class Layout(NamedTuple):
 
 
 def problems_of(rows: Iterable[tuple[str, Mapping[str, object]]], layout: Layout, split: Split) -> Iterator[Problem]:
-    """A problem per (place, row); a missing, empty or unfit field and a repeated row are errors that name the place."""
-    seen: dict[str, str] = {}
+    """A problem per (place, row); a missing, empty or unfit field is an error that names the place."""
     for place, values in rows:
         question, reference = read(Row(place, values), layout.columns, layout.seed)
-        problem = Problem.create(task=layout.task, split=split, question=question, reference=reference)
-        if problem.id in seen:
-            raise RecordError(
-                f"{place}: field {layout.columns.question}: the same problem as at {seen[problem.id]}; remove one of the two lines"
-            )
-        seen[problem.id] = place
-        yield problem
+        yield Problem.create(task=layout.task, split=split, question=question, reference=reference)

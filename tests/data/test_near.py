@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.dedup import spoken
 from data.near import marks, similarity, without_near, words
 from data.records import NumberReference, Problem, Split
 
@@ -14,7 +15,7 @@ STORY = (
     "How many loaves leave the shop in a week?"
 )
 WORDS = "ana ben bakes sells pens shells red blue each day week how many are left and then gives the to of".split()  # noqa: SIM905
-TEXTS = st.lists(st.sampled_from([*WORDS[:6], "3", "4", "+", "three"]), min_size=1, max_size=24).map(" ".join)
+TEXTS = st.lists(st.sampled_from([*WORDS[:3], "3", "three"]), min_size=1, max_size=24).map(" ".join)
 
 
 def problem(question: str, *, answer: str = "1", split: Split = Split.TRAIN) -> Problem:
@@ -44,6 +45,7 @@ def test_other_numbers_make_another_problem(numbers: tuple[object, object]) -> N
         ("What is 12 * 5?", "What is 12 - 5?"),
         ("What is the capital of Spain?", "What is the capital of France?"),
         ("Who wrote Emma?", "Who read Emma?"),
+        ("Do you charge for physical cards", "What do you charge for physical cards?"),
     ],
 )
 def test_short_questions_are_near_no_other(one: str, other: str) -> None:
@@ -82,7 +84,7 @@ def test_what_is_dropped_is_near_and_what_is_kept_stays(texts: list[str], thresh
     kept, drops = without_near(problems, threshold=threshold, against=held)
     assert sorted([p.id for p in kept] + [d.problem_id for d in drops]) == sorted(p.id for p in problems)
     assert without_near(kept, threshold=threshold, against=held) == (kept, [])
-    assert not {p.question for p in kept} & {p.question for p in held}
     for drop in drops:
         assert similarity(words(drop.question), words(drop.match)) >= threshold
         assert marks(words(drop.question)) == marks(words(drop.match))
+        assert min(len(spoken(words(text))) for text in (drop.question, drop.match)) >= 8

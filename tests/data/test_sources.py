@@ -60,7 +60,6 @@ def test_a_number_in_the_answer_column_is_read(tmp_path: Path) -> None:
         ({"question": "Who?", "answer": True}, "answer", "no text"),
         ({"question": "  ", "answer": "7"}, "question", "no text"),
         ({"question": "Who?", "answer": "a rationale\n####"}, "answer", "gold answer is needed"),
-        (ROWS[1], "question", "same problem as at"),
     ],
 )
 def test_a_bad_line_names_file_line_and_field(tmp_path: Path, line: object, field: str, says: str) -> None:
@@ -93,7 +92,7 @@ def test_csv_and_parquet_give_the_same_problems_as_jsonl(tmp_path: Path) -> None
         ("question,answer\nWho?,7\nWhat?\n", r"a\.csv:3: field \(line\): 1 fields, but the first line names 2"),
         ('question,answer\nWho?,7\n"What"?,8\n', r"a\.csv:3: field \(line\): not CSV"),
         ("question,gold\nWho?,7\n", r"a\.csv:2: field answer: missing"),
-        ('question,answer\n"Who\nis it?",7\n"Who\nis it?",7\n', r"a\.csv:5: field question: the same problem as at .*a\.csv:3"),
+        ('question,answer\n"Who\nis it?",7\n"Who\nis it?",\n', r"a\.csv:5: field answer: '' is no text"),
         ("", r"a\.csv: no problem"),
         ("question,answer\n", r"a\.csv: no problem"),
     ],

@@ -79,6 +79,12 @@ def test_files_are_checked_deduplicated_and_split_with_every_row_accounted_for(t
     assert all(drop.match or drop.detail for drop in drops)
 
 
+def test_a_row_that_repeats_another_is_a_duplicate(tmp_path: Path) -> None:
+    settings = from_files(tmp_path, [row(n % 10) for n in range(11)], [row(n) for n in range(100, 103)])
+    problems, statistics = run(settings, tmp_path)
+    assert (len(problems), statistics.dropped) == (10, {"duplicate": 1, "more than asked for": 3})
+
+
 def test_training_problems_that_share_words_with_evaluation_are_dropped(tmp_path: Path) -> None:
     story = "bought seven boxes of red pens at the market"
     tainted = {"question": f"Zoe {story} and lost 2. How many boxes are left?", "answer": "5"}
@@ -105,8 +111,8 @@ def test_too_few_problems_and_a_bad_line_fail_without_a_table(tmp_path: Path) ->
     rows = [row(n) for n in range(6)], [row(n) for n in range(100, 103)]
     with pytest.raises(StageError, match=r"prepare.train: 5 problems are asked for, 4 remain"):
         run(from_files(tmp_path, *rows), tmp_path)
-    with pytest.raises(RecordError, match=r"test.jsonl:3: field question: the same problem as at .*test.jsonl:1"):
-        run(from_files(tmp_path, [row(n) for n in range(9)], [row(100), row(101), row(100)]), tmp_path)
+    with pytest.raises(RecordError, match=r"test.jsonl:3: field answer: '' is no text"):
+        run(from_files(tmp_path, [row(n) for n in range(9)], [row(100), row(101), row(102, answer="")]), tmp_path)
     assert not (tmp_path / "problems.jsonl").exists()
 
 

@@ -11,12 +11,15 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 from typing import Literal
 
-from data.records import Problem, Record
+from data.records import ChoiceReference, Problem, Record
 
 DEFAULT_WORDS = 8
 TOKEN = re.compile(r"[0-9]+(?:[.,][0-9]+)*|[^\W0-9]+|[^\w\s]")
-SPEECH_MARKS = frozenset(".,;:!?\"'`“”‘’()[]…*_")
-"""What does not tell two questions apart; operators do."""
+WORD = re.compile(r"[^\W\d_]{2}")
+SPEECH_MARKS = frozenset(".,;:!?\"'`“”‘’…*_")
+"""What does not tell two questions apart; operators and brackets do."""
+TIMES = re.compile(r"(?<=[\w)\]])\*{1,2}(?=[\w(\[])|(?<=\s)\*{1,2}(?=\s)")
+"""Stars that are operators: those of Markdown have a word on one side and none on the other."""
 
 
 class Drop(Record):
@@ -40,8 +43,8 @@ def without_duplicates(problems: Iterable[Problem]) -> tuple[list[Problem], list
         if other is problem:
             kept.append(problem)
         else:
-            same = other.reference == problem.reference
-            drops.append(_drop(problem, "duplicate" if same else "duplicate with another answer", other))
+            reason = "duplicate" if has_same_answer(problem, other) else "duplicate with another answer"
+            drops.append(drop(problem, reason, other))
     return kept, drops
 
 
@@ -67,24 +70,49 @@ def without_overlap(
         if match is None:
             kept.append(problem)
         else:
-            drops.append(_drop(problem, f"overlaps with {match.split.value}", match))
+            drops.append(drop(problem, f"overlaps with {match.split.value}", match))
     return kept, drops
 
 
 def tokens(text: str) -> tuple[str, ...]:
-    """Words, numbers and operators of `text`, without case, spacing and speech marks: equal tokens, equal question."""
-    return tuple(token for token in TOKEN.findall(unicodedata.normalize("NFC", text).casefold()) if token not in SPEECH_MARKS)
+    """Words, numbers, operators and brackets of `text`, without case, spacing and speech marks: equal tokens, equal question.
+
+    In a line without a word, such as a row of a board, every sign counts.
+    """
+    spelled = TIMES.sub(lambda stars: " × " if len(stars[0]) == 1 else " ^ ", unicodedata.normalize("NFC", text).casefold())
+    return tuple(token for line in spelled.splitlines() for token in _of_line(line))
+
+
+def spoken(found: Iterable[str]) -> tuple[str, ...]:
+    """The words and numbers among tokens."""
+    return tuple(token for token in found if token[0].isalnum())
+
+
+def _of_line(line: str) -> list[str]:
+    speaks = WORD.search(line) is not None
+    return [token for token in TOKEN.findall(line) if not (speaks and token in SPEECH_MARKS)]
 
 
 def _runs(question: str, mode: str, words: int) -> Iterator[tuple[str, ...]]:
     """What is compared: all runs of `words` words, or the whole question."""
     found = tokens(question)
-    spoken = tuple(token for token in found if token[0].isalnum())
-    if mode == "exact" or len(spoken) < words:
+    said = spoken(found)
+    if mode == "exact" or len(said) < words:
         yield found
     else:
-        yield from (spoken[start : start + words] for start in range(len(spoken) - words + 1))
+        yield from (said[start : start + words] for start in range(len(said) - words + 1))
 
 
-def _drop(problem: Problem, reason: str, match: Problem) -> Drop:
-    return Drop(problem_id=problem.id, question=problem.question, reason=reason, match_id=match.id, match=match.question)
+def drop(problem: Problem, reason: str, match: Problem, *, detail: str = "") -> Drop:
+    """That a problem is left out for one that it matches."""
+    return Drop(problem_id=problem.id, question=problem.question, reason=reason, match_id=match.id, match=match.question, detail=detail)
+
+
+def has_same_answer(one: Problem, other: Problem) -> bool:
+    """Whether two problems have the same gold answer; of options the text counts, not the letter."""
+    return _gold(one) == _gold(other)
+
+
+def _gold(problem: Problem) -> object:
+    reference = problem.reference
+    return reference.options[ord(reference.value) - ord("A")] if isinstance(reference, ChoiceReference) else reference

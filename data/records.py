@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, model_validator
 
@@ -156,8 +156,22 @@ class CodeReference(Section):
     """The function that a candidate must define."""
 
 
+class GymReference(Section):
+    """A gold answer that the scorer of a reasoning-gym data set judges."""
+
+    kind: Literal["gym"] = "gym"
+    dataset: str
+    """The data set's name."""
+    arguments: dict[str, Any] = {}
+    """What it was made with; some scorers read it."""
+    entry: str
+    """Question and metadata of the entry as a Python literal: scorers tell tuples from lists, which JSON does not."""
+    value: str = Field(min_length=1)
+
+
 Reference = Annotated[
-    NumberReference | ExpressionReference | ChoiceReference | LabelReference | ExactReference | CodeReference, Field(discriminator="kind")
+    NumberReference | ExpressionReference | ChoiceReference | LabelReference | ExactReference | CodeReference | GymReference,
+    Field(discriminator="kind"),
 ]
 """A gold answer; its `kind` names the verifier that judges it."""
 

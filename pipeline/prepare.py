@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
 
 from data.dedup import Drop, without_duplicates, without_overlap
 from data.errors import StageError
+from data.near import without_near
 from data.records import Problem, Split
-from data.sources import files, hub, lab
+from data.sources import files, gym, hub, lab
 from data.sources.rows import Layout
 from data.splits import evaluation_first, give_up, gold_cases, part, shuffled, take, with_right_gold
 from data.tables import write_table
 from data.verifiers.judge import judge_texts
-from pipeline.support.params import FileSource, LabSource, Prepare, Verify, load
-from pipeline.support.paths import PROBLEMS, stage_statistics
+from pipeline.support.params import Verify, load
+from pipeline.support.paths import DROPS, PROBLEMS
+from pipeline.support.prepare_settings import FileSource, GymSource, HubSource, LabSource, Prepare
 from pipeline.support.stage import Statistics, progress, run_stage
 
-DROPS = "prepare_drops.jsonl"
-"""Beside the stage's statistics: every problem left out, with its reason and the one that it matches."""
+SPARE = 1.25
+"""Problems of a generator that are made for each one asked for, since its own scorer may refuse some gold answers."""
 
 
 def prepare(settings: Prepare, *, problems: Path, drops: Path, statistics: Statistics) -> None:
-    """Write the asked number of problems of each split, sorted by split and id."""
+    """Write the asked number of problems of each split, sorted by split and id; and every one left out, with its reason and its match."""
     loaded = _load(settings)
     checked, wrong_gold = _checked(loaded)
     distinct, duplicates = without_duplicates(evaluation_first(checked))
     test, validation, train = _parts(settings, distinct)
-    clean, overlaps = without_overlap(train, [*test, *validation], mode=settings.decontaminate, words=settings.ngram_words)
+    clean, overlaps = _clean(settings, train, [*test, *validation])
     dropped = [*wrong_gold, *duplicates, *overlaps]
     write_table(drops, dropped)
     _check_share(settings, len(loaded), dropped, drops)
@@ -41,21 +44,23 @@ def prepare(settings: Prepare, *, problems: Path, drops: Path, statistics: Stati
 
 
 def _load(settings: Prepare) -> list[Problem]:
-    source = settings.source
-    if isinstance(source, LabSource):
-        counts = {Split.TRAIN: settings.train, Split.VALIDATION: settings.validation, Split.TEST: settings.test}
-        return lab.load(settings.task, counts, seed=source.seed, max_steps=source.max_steps)
-    layout = Layout(settings.task, source.question, source.answer, source.verifier)
+    source, task = settings.source, settings.task
+    counts = {Split.TRAIN: settings.train, Split.VALIDATION: settings.validation, Split.TEST: settings.test}
+    match source:
+        case LabSource():
+            return lab.load(task, counts, seed=source.seed, max_steps=source.max_steps)
+        case GymSource():
+            more = {split: ceil(SPARE * count) for split, count in counts.items()}
+            return gym.load(source.name, more, task=task, seed=source.seed, arguments=source.arguments)
+        case FileSource() | HubSource():
+            return [problem for split in (Split.TRAIN, Split.TEST) for problem in _part_of_rows(source, split, task)]
+
+
+def _part_of_rows(source: FileSource | HubSource, split: Split, task: str) -> list[Problem]:
+    layout = Layout(task, source, source.seed)
     if isinstance(source, FileSource):
-        return [
-            *files.load(Path(source.train), layout, split=Split.TRAIN),
-            *files.load(Path(source.test), layout, split=Split.TEST),
-        ]
-    return [
-        problem
-        for split in (Split.TRAIN, Split.TEST)
-        for problem in hub.load(source.name, layout, split=split, config=source.config, revision=source.revision)
-    ]
+        return files.load(Path(source.train if split is Split.TRAIN else source.test), layout, split=split)
+    return hub.load(source.name, layout, split=split, config=source.config, revision=source.revision)
 
 
 def _checked(problems: list[Problem]) -> tuple[list[Problem], list[Drop]]:
@@ -66,12 +71,21 @@ def _checked(problems: list[Problem]) -> tuple[list[Problem], list[Drop]]:
 
 
 def _parts(settings: Prepare, problems: list[Problem]) -> tuple[list[Problem], list[Problem], list[Problem]]:
-    """Test, validation and train; the lab has a validation part of its own, elsewhere train gives it up."""
+    """Test, validation and train; generators have a validation part of their own, elsewhere train gives it up."""
     test, train = part(problems, Split.TEST), part(problems, Split.TRAIN)
-    if isinstance(settings.source, LabSource):
+    if isinstance(settings.source, LabSource | GymSource):
         return test, part(problems, Split.VALIDATION), train
     validation, rest = give_up(shuffled(train, settings.source.seed), settings.validation)
     return shuffled(test, settings.source.seed), validation, rest
+
+
+def _clean(settings: Prepare, train: list[Problem], evaluation: list[Problem]) -> tuple[list[Problem], list[Drop]]:
+    """The training problems that evaluation does not hold, and, where `near` asks for it, no near-duplicates."""
+    clean, overlaps = without_overlap(train, evaluation, mode=settings.decontaminate, words=settings.ngram_words)
+    if settings.near is None:
+        return clean, overlaps
+    distinct, near = without_near(clean, threshold=settings.near, against=evaluation)
+    return distinct, [*overlaps, *near]
 
 
 def _check_share(settings: Prepare, loaded: int, dropped: list[Drop], drops: Path) -> None:
@@ -93,5 +107,5 @@ def _count(statistics: Statistics, loaded: int, chosen: int, dropped: list[Drop]
 if __name__ == "__main__":
     run_stage(
         "prepare",
-        lambda statistics: prepare(load().prepare, problems=PROBLEMS, drops=stage_statistics() / DROPS, statistics=statistics),
+        lambda statistics: prepare(load().prepare, problems=PROBLEMS, drops=DROPS, statistics=statistics),
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from data.chat import completion_ids
+from data.dedup import Drop
 from data.lineage import origin
 from data.records import Drawn, Lesson, Problem, Recheck, Score, Split, Trace, Verdict
 from data.tables import disk_errors_named, read_all, read_table
@@ -17,7 +18,7 @@ from pipeline.support.engines import tokenizer_of
 from pipeline.support.findings import Findings, Tables, findings, flat, headline
 from pipeline.support.params import PARAMS, Params, load
 from pipeline.support.report_page import main_table, ordered, page
-from pipeline.support.report_text import NONE, side_by_side, ways_of_shortening
+from pipeline.support.report_text import NONE, left_out, side_by_side, ways_of_shortening
 from pipeline.support.stage import Statistics, run_stage
 from pipeline.support.student_settings import ancestors
 from pipeline.support.text_table import render
@@ -37,9 +38,8 @@ def report(tables: Tables, params: Params, curves: report_plots.Curves, *, folde
         _write_json(folder / "metrics.json", headline(metrics))
         _write_json(folder / "measures.json", metrics)
         _write_json(folder / "best.json", found.choice.model_dump(mode="json"))
-        (folder / "report.md").write_text(
-            page(found, params.report, _examples(tables, found, params), _shortened(tables)), encoding="utf-8"
-        )
+        text = page(found, params.report, _examples(tables, found, params), _shortened(tables), left_out(tables.left_out))
+        (folder / "report.md").write_text(text, encoding="utf-8")
         report_plots.write_csv(folder / "plots/pareto.csv", report_plots.pareto_rows(found.test), report_plots.PARETO_COLUMNS)
         report_plots.write_csv(folder / "plots/training.csv", report_plots.curve_rows(curves), report_plots.CURVE_COLUMNS)
         report_plots.draw_pareto(folder / "plots/pareto.png", found.test)
@@ -82,6 +82,7 @@ def _tables(params: Params) -> Tables:
     lessons = {student: list(read_table(paths.lessons_of(student), Lesson)) for student in params.students}
     return Tables(
         read_all(paths.PROBLEMS, Problem),
+        list(read_table(paths.DROPS, Drop)),
         read_all(paths.SCORES, Score),
         read_all(paths.LONG_TRACES, Trace),
         read_all(paths.LONG_VERDICTS, Verdict),

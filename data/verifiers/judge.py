@@ -13,10 +13,10 @@ from typing import Final, NamedTuple, Self
 
 from data.chat import split
 from data.records import Outcome, Reference, Status, Verdict
-from data.verifiers import choice, exact, expression, label, number, pool
+from data.verifiers import choice, exact, expression, gym, label, number, pool
 from data.verifiers.contract import Judgement, Verifier
 
-_ALL: Final[tuple[Verifier, ...]] = (number, expression, choice, label, exact)
+_ALL: Final[tuple[Verifier, ...]] = (number, expression, choice, label, exact, gym)
 VERIFIERS: Final[Mapping[str, Verifier]] = MappingProxyType({own.NAME: own for own in _ALL})
 """Kind of the reference → its verifier."""
 UNFINISHED = {

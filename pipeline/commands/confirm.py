@@ -19,7 +19,8 @@ from data.sources import lab
 from data.tables import disk_errors_named
 from pipeline.evaluate import evaluate
 from pipeline.support.findings import flat_comparison
-from pipeline.support.params import LabSource, Params, load
+from pipeline.support.params import Params, load
+from pipeline.support.prepare_settings import LabSource
 from pipeline.support.probes import compared, quiet
 from pipeline.support.report_text import count, percent, points, ratio
 from pipeline.support.stage import Statistics

@@ -10,7 +10,8 @@ from pathlib import Path
 from data.metrics.answers import is_greedy_only
 from data.metrics.choose import Choice
 from data.records import Problem
-from pipeline.support.params import FileSource, HubSource, LabSource, ModelSource, Params, training_of
+from pipeline.support.params import ModelSource, Params, training_of
+from pipeline.support.prepare_settings import FileSource, GymSource, HubSource, LabSource
 from pipeline.support.student_settings import BASE, Student
 from students.card import CardFacts, Drawn, Interval, Measured, Serving, Source, Training
 from teachers.serve_check import Bounds, ServeReport
@@ -78,6 +79,8 @@ def _data(params: Params) -> Source:
         return Source(source.name, source.revision, licence)
     if isinstance(source, FileSource):
         return Source(own.name or Path(source.train).parent.name or params.prepare.task, None, licence)
+    if isinstance(source, GymSource):
+        return Source(own.name or f"reasoning-gym {source.name}", None, own.licence or "Apache-2.0")
     return Source(own.name or "problems of the lab's generator", None, licence)
 
 

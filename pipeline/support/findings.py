@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 
+from data.dedup import Drop
 from data.difficulty import difficulties
 from data.lineage import outcomes
 from data.metrics.answers import is_greedy_only
@@ -33,6 +34,7 @@ class Tables:
     """What a report is made of; `count_tokens` counts a lesson's completion as the students do."""
 
     problems: Sequence[Problem]
+    left_out: Sequence[Drop]
     scores: Sequence[Score]
     long: Sequence[Trace]
     long_verdicts: Sequence[Verdict]

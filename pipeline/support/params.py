@@ -18,6 +18,7 @@ from data.records import TEACHER, Section
 from data.stop_settings import Enough, Esc, StopRule
 from data.voting import PLAIN, Asc, Voting
 from pipeline.support.plan_settings import Plan
+from pipeline.support.prepare_settings import Prepare
 from pipeline.support.student_settings import BASE, Name, Student, check_starts
 from students.settings import Training
 from teachers.compressors.settings import AnyCompression, in_order, of_wrong
@@ -57,57 +58,6 @@ class Sampling(Section):
     top_p: float = Field(1.0, gt=0, le=1)
     max_tokens: int = Field(320, ge=1)
     """Most tokens of one completion, thinking included."""
-
-
-class LabSource(Section):
-    """Problems of the lab's own generator."""
-
-    kind: Literal["lab"] = "lab"
-    seed: int = Field(1, ge=0)
-    max_steps: int = Field(4, ge=1, le=4)
-
-
-class FileSource(Section):
-    """Problems from local JSONL files: `train` is split into train and validation, `test` is the test split."""
-
-    kind: Literal["file"] = "file"
-    train: str
-    test: str
-    question: str = "question"
-    """Column of the question."""
-    answer: str = "answer"
-    """Column of the gold answer; of GSM8K's rationales, the text after `####` counts."""
-    verifier: Literal["number", "math"] = "number"
-    seed: int = Field(0, ge=0)
-
-
-class HubSource(Section):
-    """Problems from a data set on a hub, or a local folder of the same layout."""
-
-    kind: Literal["hub"] = "hub"
-    name: str
-    config: str | None = None
-    revision: str | None = None
-    question: str = "question"
-    answer: str = "answer"
-    verifier: Literal["number", "math"] = "number"
-    seed: int = Field(0, ge=0)
-
-
-class Prepare(Section):
-    """Which problems, and how many."""
-
-    source: Annotated[LabSource | FileSource | HubSource, Field(discriminator="kind")]
-    task: Name
-    train: int = Field(ge=1)
-    validation: int = Field(ge=1)
-    test: int = Field(ge=1)
-    ngram_words: int = Field(8, ge=2)
-    """A training question that shares this many words in a row with an evaluation question is dropped; 0 steps of the lab share sentences,
-    so the lab compares whole questions (`decontaminate: exact`)."""
-    decontaminate: Literal["ngram", "exact"] = "ngram"
-    max_dropped: Share = 0.2
-    """The stage fails where more than this share of the problems is dropped."""
 
 
 def _check_room(rule: StopRule | None, draws: int, place: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 STORE = Path("data/store")
 CODE = STORE / "code.json"
 PROBLEMS = STORE / "problems.jsonl"
+DROPS = STORE / "drops.jsonl"
 LONG_TRACES = STORE / "traces/long.jsonl"
 DRAWN = STORE / "drawn.jsonl"
 LONG_VERDICTS = STORE / "verdicts/long.jsonl"

@@ -44,8 +44,8 @@ def _against(pair: Paired | None, settings: Report) -> list[str]:
     return [points(pair.difference), p_value(pair.p_holm, settings.resamples), ratio(pair.token_ratio), pair.keeps.value, score]
 
 
-def page(found: Findings, settings: Report, examples: str, shortened: str) -> str:
-    """The whole page; `examples` of answers and of what was `shortened` come as Markdown."""
+def page(found: Findings, settings: Report, examples: str, shortened: str, left_out: str) -> str:
+    """The whole page; `examples` of answers, of what was `shortened` and of problems `left_out` (or nothing) come as Markdown."""
     sections = [
         "# Report",
         _headline(found, settings),
@@ -77,6 +77,7 @@ def page(found: Findings, settings: Report, examples: str, shortened: str) -> st
         f"{REGROWN:g} × the answer tokens that it was taught grows again behind its thinking what was cut from it.",
         *_wrong(found),
         *_seeds(found),
+        *(["## Problems that were left out", left_out] if left_out else []),
         "## Examples",
         examples,
     ]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from data.chat import split
+from data.dedup import Drop
 from data.metrics.bootstrap import Estimate
 from data.records import Problem, Recheck, Score, Trace
 
 NONE = "–"
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 """Header and rows."""
+SHOWN = 5
+"""Problems that are shown of those left out for one reason."""
 
 
 def percent(estimate: Estimate) -> str:
@@ -89,6 +93,18 @@ def ways_of_shortening(problem: Problem, traces: Iterable[Trace], rechecks: Mapp
         survived = NONE if said is None else f"{'yes' if said.survives else 'no'}: {said.reason}"
         rows.append([trace.writer, str(tokens(thinking)), survived, _cell(thinking)])
     return f"**{_cell(problem.question)}** (gold answer: {_cell(problem.reference.value)})\n\n{markdown((header, rows))}"
+
+
+def left_out(drops: Sequence[Drop]) -> str:
+    """Why problems were left out, and the first of every reason beside what they match; no text where none was."""
+    reasons = Counter(drop.reason for drop in drops)
+    shown = [drop for reason in sorted(reasons) for drop in [own for own in drops if own.reason == reason][:SHOWN]]
+    if not shown:
+        return ""
+    counts = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))
+    rows = [[drop.reason, _cell(drop.question, 300), _cell(drop.match, 300), _cell(drop.detail, 300)] for drop in shown]
+    table = markdown((("why", "problem", "what it matches", "how"), rows))
+    return f"Of the source's problems {len(drops)} were left out: {counts}. The first of each:\n\n{table}"
 
 
 def _cell(text: str, longest: int = 1500) -> str:

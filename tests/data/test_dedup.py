@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.dedup import tokens, without_duplicates, without_overlap
-from data.records import NumberReference, Problem, Split
+from data.records import ChoiceReference, NumberReference, Problem, Split
 
 SHARED = "bought stamps at the post office on a rainy day"
 
@@ -27,9 +27,27 @@ def test_another_answer_to_the_same_question_is_named() -> None:
 
 
 def test_numbers_signs_and_operators_tell_questions_apart() -> None:
-    questions = ["What is 3.5 + 1?", "What is 35 + 1?", "What is 3.5 - 1?", "What is 3.5 * 1?", "What is 3,5 + 1?"]
+    questions = ["What is 3.5 + 1?", "What is 35 + 1?", "What is 3.5 - 1?", "What is 3.5 * 1?", "What is 3,5 + 1?", "What is 3.5**1?"]
+    questions += ["What is (2 + 3) * 4?", "What is 2 + (3 * 4)?", "What is 2 + 3 * 4?", "What is 2 + 3*(4)?"]
     kept, drops = without_duplicates(map(problem, questions))
     assert (len(kept), drops) == (len(questions), [])
+
+
+def test_stars_of_markdown_do_not_tell_questions_apart() -> None:
+    assert tokens("**How** many *red* pens?") == tokens("How many red pens")
+    assert tokens("3*4") == tokens("3 * 4") == tokens("3 × 4") != tokens("3 4")
+
+
+def test_boards_are_told_apart_by_every_sign() -> None:
+    boards = ["Solve it:\nQ _ _\n_ . *", "Solve it:\n_ Q _\n_ . *", "Solve it:\nQ _ _\n_ * ."]
+    assert len(without_duplicates(map(problem, boards))[0]) == 3
+    assert tokens("solve it\n\nq  _ _\n_ . *") == tokens(boards[0])
+
+
+def test_of_options_the_text_is_the_answer_not_the_letter() -> None:
+    one, other = (ChoiceReference(options=options, value=value) for options, value in ((("x", "y"), "A"), (("y", "x"), "B")))
+    first, second = (Problem.create(task="t", split=Split.TRAIN, question="Which?", reference=own) for own in (one, other))
+    assert without_duplicates([first, second])[1][0].reason == "duplicate"
 
 
 def test_a_shared_run_of_words_is_an_overlap_and_one_word_less_is_none() -> None:
@@ -55,6 +73,18 @@ def test_exact_ignores_shared_sentences() -> None:
     near, same = problem(f"Bella {SHARED}. How many?"), problem(f"max {SHARED}; how many")
     kept, (drop,) = without_overlap([near, same], [test], mode="exact")
     assert (kept, drop.problem_id, drop.reason) == ([near], same.id, "overlaps with validation")
+
+
+@settings(deadline=None)
+@given(st.lists(st.sampled_from(["a", "A.", "b", " b?", "(b)", "1", "1,", "2"]), max_size=20))
+def test_duplicates_are_kept_once_whatever_the_order(texts: list[str]) -> None:
+    problems = [problem(text, answer=str(place)) for place, text in enumerate(texts)]
+    kept, drops = without_duplicates(problems)
+    assert without_duplicates(kept) == (kept, [])
+    assert [p.id for p in kept] == sorted((p.id for p in kept), key=[p.id for p in problems].index)
+    assert len(kept) + len(drops) == len(problems)
+    backwards, _ = without_duplicates(problems[::-1])
+    assert {tokens(p.question) for p in kept} == {tokens(p.question) for p in backwards}
 
 
 @settings(deadline=None)

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import csv
 import json
 import os
 from pathlib import Path
 
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from data.errors import ParamsError, RecordError
 from data.records import ExpressionReference, NumberReference, Problem, Split, Status
 from data.sources import files, hub, lab
+from data.sources.columns import Columns
 from data.sources.rows import Layout
 from data.splits import gold_cases, with_right_gold
 from data.verifiers.judge import judge_texts
@@ -34,7 +38,7 @@ def test_a_file_becomes_problems_with_the_gold_behind_the_mark(tmp_path: Path) -
 
 def test_columns_and_verifier_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {"problem": "Solve x + 1 = 2.", "solution": "x=1", "more": None})
-    (problem,) = files.load(path, Layout("algebra", "problem", "solution", "math"), split=Split.TEST)
+    (problem,) = files.load(path, Layout("algebra", Columns(question="problem", answer="solution", verifier="math")), split=Split.TEST)
     assert problem.reference == ExpressionReference(value="x=1")
 
 
@@ -56,7 +60,6 @@ def test_a_number_in_the_answer_column_is_read(tmp_path: Path) -> None:
         ({"question": "Who?", "answer": True}, "answer", "no text"),
         ({"question": "  ", "answer": "7"}, "question", "no text"),
         ({"question": "Who?", "answer": "a rationale\n####"}, "answer", "gold answer is needed"),
-        (ROWS[1], "question", "same problem as at"),
     ],
 )
 def test_a_bad_line_names_file_line_and_field(tmp_path: Path, line: object, field: str, says: str) -> None:
@@ -70,6 +73,43 @@ def test_a_line_that_is_not_utf8_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_bytes(b'{"question": "caf\xe9", "answer": "1"}\n')
     with pytest.raises(RecordError, match=r"bad.jsonl:1: field \(line\): not UTF-8"):
         files.load(tmp_path / "bad.jsonl", LAYOUT, split=Split.TRAIN)
+
+
+def test_csv_and_parquet_give_the_same_problems_as_jsonl(tmp_path: Path) -> None:
+    with (tmp_path / "a.csv").open("w", encoding="utf-8-sig", newline="") as file:
+        writer = csv.DictWriter(file, ["question", "answer"])
+        writer.writeheader()
+        writer.writerows(ROWS)
+    parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "a.parquet")
+    expected = files.load(write(tmp_path / "a.jsonl", *ROWS), LAYOUT, split=Split.TEST)
+    assert files.load(tmp_path / "a.csv", LAYOUT, split=Split.TEST) == expected
+    assert files.load(tmp_path / "a.parquet", LAYOUT, split=Split.TEST) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("question,answer\nWho?,7\nWhat?\n", r"a\.csv:3: field \(line\): 1 fields, but the first line names 2"),
+        ('question,answer\nWho?,7\n"What"?,8\n', r"a\.csv:3: field \(line\): not CSV"),
+        ("question,gold\nWho?,7\n", r"a\.csv:2: field answer: missing"),
+        ('question,answer\n"Who\nis it?",7\n"Who\nis it?",\n', r"a\.csv:5: field answer: '' is no text"),
+        ("", r"a\.csv: no problem"),
+        ("question,answer\n", r"a\.csv: no problem"),
+    ],
+)
+def test_a_bad_csv_names_file_and_line(tmp_path: Path, content: str, says: str) -> None:
+    (tmp_path / "a.csv").write_text(content)
+    with pytest.raises(RecordError, match=says):
+        files.load(tmp_path / "a.csv", LAYOUT, split=Split.TRAIN)
+
+
+def test_what_is_no_csv_and_no_parquet_is_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes(b"question,answer\ncaf\xe9,1\n")
+    with pytest.raises(RecordError, match=r"a\.csv: field \(file\): not UTF-8"):
+        files.load(tmp_path / "a.csv", LAYOUT, split=Split.TRAIN)
+    (tmp_path / "a.parquet").write_text("no")
+    with pytest.raises(RecordError, match=r"a\.parquet: field \(file\): not Parquet"):
+        files.load(tmp_path / "a.parquet", LAYOUT, split=Split.TRAIN)
 
 
 @pytest.mark.parametrize("content", [None, "", "\n\n"])
@@ -108,7 +148,7 @@ def test_a_local_folder_is_read_like_a_hub_data_set(hub_folder: Path) -> None:
     with pytest.raises(RecordError, match=r"part 'validation' cannot be loaded"):
         hub.load(str(hub_folder), LAYOUT, split=Split.VALIDATION)
     with pytest.raises(RecordError, match=r"words\[train\]:1: field gold: missing"):
-        hub.load(str(hub_folder), Layout("words", "question", "gold"), split=Split.TRAIN)
+        hub.load(str(hub_folder), Layout("words", Columns(answer="gold")), split=Split.TRAIN)
 
 
 @pytest.mark.parametrize("revision", [None, "main", "v1.0"])

@@ -12,7 +12,8 @@ from data.tasks import lab
 from pipeline.commands.confirm import confirm, fresh_problems, table
 from pipeline.support import paths
 from pipeline.support.findings import flat_comparison
-from pipeline.support.params import FileSource, Params
+from pipeline.support.params import Params
+from pipeline.support.prepare_settings import FileSource
 
 
 @pytest.fixture

@@ -5,13 +5,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from data.dedup import Drop
 from data.errors import RecordError, StageError
 from data.records import Problem, Split
 from data.tables import read_all
 from pipeline.prepare import prepare
-from pipeline.support.params import Prepare, load
+from pipeline.support.params import load
+from pipeline.support.prepare_settings import Prepare
 from pipeline.support.stage import Statistics
 
 NAMES = ("Ana", "Ben", "Cid", "Dora", "Eli", "Fay", "Gus", "Hana", "Ivo", "Jun")
@@ -77,6 +79,12 @@ def test_files_are_checked_deduplicated_and_split_with_every_row_accounted_for(t
     assert all(drop.match or drop.detail for drop in drops)
 
 
+def test_a_row_that_repeats_another_is_a_duplicate(tmp_path: Path) -> None:
+    settings = from_files(tmp_path, [row(n % 10) for n in range(11)], [row(n) for n in range(100, 103)])
+    problems, statistics = run(settings, tmp_path)
+    assert (len(problems), statistics.dropped) == (10, {"duplicate": 1, "more than asked for": 3})
+
+
 def test_training_problems_that_share_words_with_evaluation_are_dropped(tmp_path: Path) -> None:
     story = "bought seven boxes of red pens at the market"
     tainted = {"question": f"Zoe {story} and lost 2. How many boxes are left?", "answer": "5"}
@@ -103,6 +111,39 @@ def test_too_few_problems_and_a_bad_line_fail_without_a_table(tmp_path: Path) ->
     rows = [row(n) for n in range(6)], [row(n) for n in range(100, 103)]
     with pytest.raises(StageError, match=r"prepare.train: 5 problems are asked for, 4 remain"):
         run(from_files(tmp_path, *rows), tmp_path)
-    with pytest.raises(RecordError, match=r"test.jsonl:3: field question: the same problem as at .*test.jsonl:1"):
-        run(from_files(tmp_path, [row(n) for n in range(9)], [row(100), row(101), row(100)]), tmp_path)
+    with pytest.raises(RecordError, match=r"test.jsonl:3: field answer: '' is no text"):
+        run(from_files(tmp_path, [row(n) for n in range(9)], [row(100), row(101), row(102, answer="")]), tmp_path)
     assert not (tmp_path / "problems.jsonl").exists()
+
+
+def test_near_duplicates_are_dropped_where_asked_for_and_every_row_is_accounted_for(tmp_path: Path) -> None:
+    story = "walks along the beach and counts {} shells, then she walks back home to her old house by the sea and counts {} pens. How many?"
+    train = [{"question": f"{name} {story.format(n, 7)}", "answer": str(n + 7)} for n in range(8) for name in ("Ana", "Bea", "Ida")]
+    settings = from_files(tmp_path, train, [row(n) for n in range(100, 103)], decontaminate="exact", max_dropped=1)
+    assert +run(settings, tmp_path)[1].dropped == {"more than asked for": 27 - 10}
+    problems, statistics = run(settings.model_copy(update={"near": 0.8}), tmp_path)
+    near = {reason: number for reason, number in statistics.dropped.items() if reason.startswith("near-duplicate of")}
+    # Of eight stories under three names one each is left, and none of those that validation holds.
+    assert sum(near.values()) >= 14 and set(near) <= {"near-duplicate of train", "near-duplicate of validation"}
+    assert len({p.question.partition(" ")[2] for p in problems if p.split is Split.TRAIN}) == settings.train
+    assert statistics.rows_in == 27 == statistics.rows_out + statistics.dropped.total()
+
+
+@pytest.mark.slow
+def test_a_generator_of_reasoning_gym_gives_what_is_asked(tmp_path: Path) -> None:
+    source = {"kind": "reasoning_gym", "name": "leg_counting", "seed": 3, "arguments": {"max_animals": 4}}
+    settings = lab(source=source, task="legs", train=20, validation=5, test=10)
+    problems, statistics = run(settings, tmp_path)
+    assert Counter(p.split for p in problems) == {Split.TRAIN: 20, Split.VALIDATION: 5, Split.TEST: 10}
+    assert len({p.question for p in problems}) == 35
+    assert statistics.dropped == {"more than asked for": statistics.rows_in - 35}
+
+
+def test_columns_stand_flat_in_the_source_and_seed_and_size_are_no_arguments() -> None:
+    source = {"kind": "file", "train": "a.csv", "test": "b.parquet", "verifier": "choice", "options": ["a", "b"], "gold": "index_from_0"}
+    read = lab(source=source, decontaminate="ngram").source
+    assert (read.options, read.gold, read.train) == (("a", "b"), "index_from_0", "a.csv")
+    with pytest.raises(ValidationError, match=r"arguments: .* cannot be given"):
+        lab(source={"kind": "reasoning_gym", "name": "chain_sum", "arguments": {"size": 3}})
+    with pytest.raises(ValidationError, match="only for `verifier: choice`"):
+        lab(source={**source, "verifier": "number"})

@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from pipeline.commands.doctor import recipes_in
-from pipeline.support.params import FileSource, HubSource, ModelSource, Params, load, training_of
+from pipeline.support.params import ModelSource, Params, load, training_of
+from pipeline.support.prepare_settings import FileSource, HubSource
 
 RECIPES = recipes_in()
 COMMIT = re.compile(r"[0-9a-f]{40}")

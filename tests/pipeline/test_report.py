@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from data.dedup import Drop
 from data.errors import RecordError
 from data.records import Drawn, Lesson, NumberReference, Outcome, Problem, Recheck, Role, Score, Split, Status, Trace, Verdict
 from data.stopping import ENOUGH
@@ -89,6 +90,11 @@ def _trace(writer: str, draw: int, *parents: str) -> Trace:
     return Trace.create(**fields, prompt_tokens=1, completion_tokens=1, tokenizer="t")
 
 
+LEFT_OUT = Drop(
+    problem_id="p", question="Who | why?", reason="overlaps with test", match_id="m", match="Who | how?", detail="similarity 0.90"
+)
+
+
 def _tables() -> Tables:
     problems = [_problem(i, Split.VALIDATION if i < 40 else Split.TEST) for i in range(100)]
     problems.append(TRAINED)
@@ -134,7 +140,7 @@ def _tables() -> Tables:
         for trace, outcome in zip(long, ("right", "wrong"), strict=True)
     ]
     drawn = [Drawn(problem_id=TRAINED.id, draws=2, reason=ENOUGH, prompt_tokens=5, completion_tokens=60)]
-    return Tables(problems, scores, long, verdicts, short, rechecks, drawn, lessons, {"long": 5000, "post_think": 1800}, len)
+    return Tables(problems, [LEFT_OUT], scores, long, verdicts, short, rechecks, drawn, lessons, {"long": 5000, "post_think": 1800}, len)
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +184,7 @@ def test_votes_stand_beside_the_plain_vote_in_the_page_and_the_metrics(tables: T
     beside = [score.model_copy(update={"split": Split.VALIDATION}) for score in ranked]
     params = Params.model_validate(values)
     found = findings(replace(tables, scores=[s for s in tables.scores if s.mode == "greedy"] + ranked + beside), params)
-    metrics, text = flat(found, long="long"), page(found, params.report, "", "")
+    metrics, text = flat(found, long="long"), page(found, params.report, "", "", "")
     assert metrics["base.ranked_by_judge_pair_accuracy"] == 1.0
     assert metrics["long.vote_asc_at_equal_draws"] >= 0 and metrics["long.vote_majority_at_equal_tokens"] == 0
     assert {"long.vote_esc_agreement", "long.vote_esc_draws", "post_think.vote_asc_accuracy_low"} <= set(metrics)
@@ -229,6 +235,8 @@ def test_the_page_says_what_a_stranger_needs(tables: Tables, folder: Path) -> No
         for line in text.splitlines()
     )
     assert " 1,800 " in text
+    assert "1 were left out: overlaps with test 1." in text
+    assert "| overlaps with test | Who \\| why? | Who \\| how?     | similarity 0.90 |" in text
     assert json.loads((folder / "best.json").read_text())["student"] == "post_think"
 
 
@@ -263,7 +271,7 @@ def test_controls_and_the_long_student_are_no_candidates_unless_named() -> None:
 def test_without_draws_there_is_no_table_of_draws(tables: Tables) -> None:
     greedy = replace(tables, scores=[score for score in tables.scores if score.mode == "greedy"])
     found = findings(greedy, _params())
-    assert found.draws is None and "pass@" not in page(found, _params().report, "", "")
+    assert found.draws is None and "pass@" not in page(found, _params().report, "", "", "")
 
 
 def test_a_student_whose_draws_are_far_below_its_greedy_answers_is_named(tables: Tables) -> None:
@@ -276,8 +284,8 @@ def test_a_student_whose_draws_are_far_below_its_greedy_answers_is_named(tables:
         return findings(replace(tables, scores=scores), _params())
 
     assert greedy_only(with_draws(0.0)) == ["post_think"] and greedy_only(with_draws(1.0)) == []
-    assert "`post_think` should be asked greedily" in page(with_draws(0.0), _params().report, "", "")
-    assert "asked greedily" not in page(with_draws(1.0), _params().report, "", "")
+    assert "`post_think` should be asked greedily" in page(with_draws(0.0), _params().report, "", "", "")
+    assert "asked greedily" not in page(with_draws(1.0), _params().report, "", "", "")
 
 
 def test_training_curves_are_read_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,6 +316,7 @@ def test_the_stage_reports_to_the_terminal_and_to_mlflow(
     (tmp_path / "params.yaml").write_text(yaml.safe_dump({**values, "distill": {"base": {"path": "base"}}}))
     for path, rows in (
         (paths.PROBLEMS, tables.problems),
+        (paths.DROPS, tables.left_out),
         (paths.SCORES, tables.scores),
         (paths.LONG_TRACES, tables.long),
         (paths.DRAWN, tables.drawn),

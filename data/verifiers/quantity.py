@@ -62,10 +62,15 @@ QUANTITY = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 UNIT = re.compile(
-    r"[ -]?(?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff°€£¥₹₩₽¢'’/()\" -]|\.(?=[A-Za-z ]|$)|\^ ?\{?-?[1-9]\}?|[²³]"
+    r"[ -]?(?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff°€£¥₹₩₽¢'’/()\" -]|\.(?=[A-Za-z ]|$)|(?:(?<=[^\W\d_])|(?<=[^\W\d_] ))\^ ?\{?-?[1-9]\}?|[²³]"
     r"|[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])*"
 )
 """Words of any script, marks of vowels among them, currencies, powers, and pictures."""
+GLUED = re.compile(
+    r"(?![ -])(?!(?:mm|cm|dm|m|km|mg|g|kg|t|ms|s|min|h|hr|hrs|ml|mL|cl|dl|dL|l|L|lb|lbs|oz|ft|in|yd|mi|mph|kmh|kph|W|kW|kWh|V|A|J|kJ|N|Pa|Hz|K|C|F"
+    r"|eV|mol|am|pm|st|nd|rd|th|kr|px|GB|MB|kB|TB)\b)[A-Za-z]{1,3}\b"
+)
+"""Letters that stand at a number without a space and are no unit: a term, such as 2xy."""
 NO_UNIT = re.compile(
     r"(?:pi|sqrt|squared|cubed|factorial|more|less|fewer|plus|minus|times|divided|to|over|and|or|not|mod|by|per cent|[abcinxyze]"
     r"|und|oder|bis|mal|et|ou|fois|y|o|veces|e|ed|volte|и|или|до|раз)\b|[或和与至到]|から|または|또는",
@@ -155,7 +160,8 @@ def _scale(found: re.Match[str]) -> int | None:
 
 
 def _is_unit(text: str) -> bool:
-    return UNIT.fullmatch(text) is not None and NO_UNIT.match(text.lstrip(" -(")) is None and NUMBER_WORD.search(text) is None
+    refused = NO_UNIT.match(text.lstrip(" -(")) or GLUED.match(text) or NUMBER_WORD.search(text)
+    return UNIT.fullmatch(text) is not None and not refused
 
 
 def _value(found: re.Match[str]) -> Fraction | None:

@@ -7,7 +7,7 @@ where both are defined; real powers and logarithms of negative numbers are left 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
 from data.verifiers.formula.values import Expr
@@ -28,22 +28,21 @@ def same_expr(gold: Expr, answer: Expr) -> bool | None:
         return _same_number(gold, answer)
     constants = _integration_constants(gold, answer)
     if constants is not None:
-        difference = gold - constants[0] - (answer - constants[1])
-        return same_function(difference, _value(difference, dict.fromkeys(difference.free_symbols, Fraction(7, 5))))
+        gold, answer = gold - constants[0], answer - constants[1]
+        shift = _value(gold - answer, dict.fromkeys((gold - answer).free_symbols, Fraction(7, 5)))
+        return False if shift is None else same_function(gold, answer + shift)
     return same_function(gold, answer)
 
 
-def same_function(gold: Expr, answer: Expr) -> bool | None:
-    """Whether two expressions agree wherever both are real."""
+def same_function(gold: Expr, answer: Expr, points: Iterable[Fraction] | None = None) -> bool | None:
+    """Whether two expressions agree wherever both are real; with `points`, at these values of their one letter."""
     import sympy
 
-    if gold is None or answer is None:
-        return None
     symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
     agreed = 0
     bars = bool(gold.atoms(sympy.Abs))
     complex_ones = gold.has(sympy.I) or answer.has(sympy.I)
-    for point in _points(len(symbols)):
+    for point in _points(len(symbols)) if points is None else [(point,) * len(symbols) for point in points]:
         at = dict(zip(symbols, point, strict=True))
         own, other = _value(gold, at), _value(answer, at)
         if own is None or other is None:
@@ -110,7 +109,7 @@ def _value(expr: Expr, at: dict[Expr, Fraction]) -> Expr | None:
 
     own = {symbol: sympy.Rational(value.numerator, value.denominator) for symbol, value in at.items()}
     try:
-        found = expr.subs(own).evalf(DIGITS)
+        found = expr.evalf(DIGITS, subs=own)
     except (ValueError, TypeError, ZeroDivisionError, ArithmeticError, NotImplementedError, AttributeError):
         return None
     if not found.is_number or found.has(sympy.zoo, sympy.nan, sympy.oo) or not all(part.is_Number for part in found.as_real_imag()):

@@ -28,6 +28,7 @@ SYNONYMS = (
     (re.compile(r"\\(?:left|right)\s*\."), ""),
     (re.compile(r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits|boldsymbol|rm|bf|it)(?![A-Za-z])"), ""),
     (re.compile(r"(?<!\\)\\!|\{\}(?=\d)"), ""),
+    (re.compile(r"\\math(?:bf|it|sf|normal)\s*\{\s*([A-Za-z])\s*\}"), r"\1"),
     (re.compile(r"\\(?:math(?:rm|bf|it|sf|normal)|text(?:bf|it|rm|normal|up|sf|tt)?|mbox|operatorname\*?|emph|underline)\s*(?=\{)"), TEXT),
     (re.compile(rf"\\text\{{\s*({FUNCTIONS})\s*\}}"), r"\\\1 "),
     (re.compile(r"\\text\{\s*([A-Za-z])\s*\}(?=\s*[\^_(A-Za-z\\+*/=-])(?!\s*\\text)"), r"\1"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from data.verifiers.formula.values import Number
+from data.verifiers.formula.values import Measure, Number
 from data.verifiers.quantity import NO_UNIT, SCALES, read_quantity
 
 DEGREES = "°"
@@ -25,10 +25,10 @@ SPACE_AT_END = re.compile(r"(?:\\[,;:! ]|[\s~])+\Z")
 FUNCTION_WORD = re.compile(r"(?:sqrt|frac|text|infty|begin|matrix|arc\w+|sinh|cosh|tanh)\Z")
 
 
-def read_number(text: str) -> Number | None:
-    """The plain number that `text` is, its unit apart; None for anything else."""
+def read_number(text: str) -> Number | Measure | None:
+    """The plain number that `text` is, with its unit where it has one; None for anything else."""
     shown = text.strip()
-    if "=" in shown or not any(character.isdigit() or character.isnumeric() for character in shown):
+    if "=" in shown or ".." in shown or not any(character.isdigit() or character.isnumeric() for character in shown):
         return None
     bare, unit = without_unit(shown)
     if unit == DEGREES or DEGREES in bare or "circ" in bare:
@@ -39,7 +39,8 @@ def read_number(text: str) -> Number | None:
     if quantity is None:
         return None
     written = PLACES.fullmatch(re.sub(r"\\[!,$]|[*]", "", bare).strip())
-    return Number(quantity, len(written[1]) if written else None)
+    number = Number(quantity, len(written[1]) if written else None)
+    return number if unit is None else Measure(number, unit)
 
 
 def without_unit(text: str) -> tuple[str, str | None]:

@@ -7,14 +7,14 @@ reads. A text of which a part cannot be read has no value: nothing is left out t
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from itertools import pairwise, product
 
 from data.verifiers.formula import sets
 from data.verifiers.formula.brackets import Piece, UnreadableError, enclosed, split
 from data.verifiers.formula.lists import collected
 from data.verifiers.formula.notation import AND, OR, plain
 from data.verifiers.formula.plain_numbers import DEGREES, read_number, without_unit
-from data.verifiers.formula.scalars import read_scalar, read_table, symbol_of
+from data.verifiers.formula.scalars import MAX_WORD_LETTERS, read_scalar, read_table, symbol_of
 from data.verifiers.formula.values import (
     Based,
     Congruence,
@@ -46,6 +46,8 @@ CONGRUENCE = re.compile(r"(?P<name>[A-Za-z])\s*\\equiv\s*(?P<residue>-?\d+)\s*\\
 BASED = re.compile(r"(?P<digits>[0-9A-F]+)_(?:\{(?P<base>\d{1,2})\}|(?P<base1>\d))")
 BUILDER = re.compile(r"\\\{\s*(?P<name>[A-Za-z])\s*(?:\\in\s*\\mathbb\{R\}\s*)?(?:\||:)\s*(?P<condition>.+)\\\}", re.DOTALL)
 RELATION = re.compile(r"\\(?:le|ge|ne|in|notin|approx)(?![A-Za-z])|[<>=≈]")
+PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
+MAX_PLUS_MINUS = 3
 SET_SIGN = re.compile(r"\\(?:cup|cap|setminus)(?![A-Za-z])")
 LISTED = re.compile(r"[,;]")
 NAME = re.compile(r"\\?[A-Za-z]+(?:_(?:\{[^{}]*\}|\w))*(?:\s*\([A-Za-z, \\]{1,12}\))?")
@@ -90,7 +92,7 @@ def _words(text: str) -> Words | None:
         if not re.search(r"[\d\\$]", marked[1]):
             raise UnreadableError("prose is no answer")
     if BARE.fullmatch(text):
-        said = claim(text, marked=False)
+        said = claim(text, marked=text.isalpha() and len(text) > MAX_WORD_LETTERS)
         return None if said is None else Words(said)
     return None
 
@@ -130,6 +132,8 @@ def _single(text: str) -> Value:
     relations = split(text, RELATION)
     if len(relations) > 1:
         return _relation(relations)
+    if PLUS_MINUS.search(text):
+        return Group("", tuple(_value(variant) for variant in _both_signs(text)))
     operands = split(text, SET_SIGN)
     if len(operands) > 1:
         return Region(sets.combined([(piece.separator, sets.as_points(_value(piece.text))) for piece in operands]))
@@ -143,6 +147,20 @@ def _single(text: str) -> Value:
     if (pair := enclosed(text)) is not None:
         return _bracketed(*pair)
     return _scalar(text)
+
+
+def _both_signs(text: str) -> list[str]:
+    r"""All that `text` means: each `\pm` has either sign, and `\mp` the opposite of the first."""
+    count = len(re.findall(r"\\pm(?![A-Za-z])", text))
+    if not 1 <= count <= MAX_PLUS_MINUS:
+        raise UnreadableError("too many plus-minus signs")
+    return [_signed(text, signs) for signs in product("+-", repeat=count)]
+
+
+def _signed(text: str, signs: tuple[str, ...]) -> str:
+    """`text` with these signs for its plus-minus signs."""
+    left, opposite = iter(signs), "-" if signs[0] == "+" else "+"
+    return PLUS_MINUS.sub(lambda found: next(left) if found[0] == "\\pm" else opposite, text)
 
 
 def _bracketed(opening: str, content: str, closing: str) -> Value:
@@ -170,10 +188,7 @@ def _scalar(text: str) -> Value:
         return Measure(_scalar(text.replace(DEGREES, "")), DEGREES)
     if (table := read_table(text)) is not None:
         return Table(table)
-    found = read_scalar(text)
-    if isinstance(found, tuple):
-        return Group("", tuple(Scalar(expr) for expr in found))
-    return Scalar(found, text if text.isalpha() and text.isascii() else None)
+    return Scalar(read_scalar(text), text if text.isalpha() and text.isascii() else None)
 
 
 def _relation(pieces: list[Piece]) -> Value:

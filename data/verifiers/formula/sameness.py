@@ -17,6 +17,7 @@ from data.verifiers.formula.values import (
     Based,
     Congruence,
     Equation,
+    Expr,
     Group,
     Labelled,
     Measure,
@@ -32,6 +33,10 @@ from data.verifiers.formula.values import (
 )  # fmt: skip
 
 INITIALS = ("x y", "x y z", "a b", "a b c", "m n", "p q", "u v", "r s", "h k")
+UNITS = frozenset({
+    "mm", "cm", "m", "km", "in", "ft", "yd", "mi", "inches", "feet", "yards", "miles", "meters", "centimeters", "kilometers", "mg", "g", "kg",
+    "s", "sec", "min", "h", "hr", "minutes", "hours",
+})  # fmt: skip
 ORDERED = ("()", "[]")
 UNORDERED = ("{}", "", "or")
 
@@ -97,7 +102,7 @@ def _measured(gold: Value, answer: Value) -> bool | None:
     own, other = (value.unit if isinstance(value, Measure) else None for value in (gold, answer))
     bare = [value.value if isinstance(value, Measure) else value for value in (gold, answer)]
     found = same(*bare)
-    if own is not None and other is not None and own != other and found:
+    if found and own != other and own in UNITS and other in UNITS:
         return None
     if found or ({own, other} != {None, DEGREES} and DEGREES not in (own, other)):
         return found
@@ -113,19 +118,29 @@ def _same_pieces(gold: Value, answer: Value) -> bool | None:
     """The same expression wherever pieces of both hold, and the same domain; a boundary may belong to either piece if the values agree."""
     import sympy
 
-    if not isinstance(gold, Pieces) or not isinstance(answer, Pieces):
+    own_pieces, others = _pieces(gold), _pieces(answer)
+    if own_pieces is None or others is None:
         return None
-    domain = sets.same_points(sets.union([own for _, own in gold.pieces]), sets.union([own for _, own in answer.pieces]))
+    domain = sets.same_points(sets.union([own for _, own in own_pieces]), sets.union([own for _, own in others]))
     found = [domain]
-    for formula, where in gold.pieces:
-        for other, there in answer.pieces:
+    for formula, where in own_pieces:
+        for other, there in others:
             common = sets.intersection([where, there])
             if isinstance(common, sympy.FiniteSet):
                 letters = formula.free_symbols | other.free_symbols
                 found.extend(same_expr(formula.subs(dict.fromkeys(letters, at)), other.subs(dict.fromkeys(letters, at))) for at in common)
             elif common is not sympy.S.EmptySet:
-                found.append(same_function(formula, other))
+                found.append(same_function(formula, other, sets.samples(common)))
     return _all(found)
+
+
+def _pieces(value: Value) -> tuple[tuple[Expr, Expr], ...] | None:
+    """The pieces of an expression by cases; any other expression is one piece on all reals."""
+    import sympy
+
+    if isinstance(value, Pieces):
+        return value.pieces
+    return ((value.expr, sympy.S.Reals),) if isinstance(value, Scalar) else None
 
 
 def _same_system(gold: Value, answer: Value) -> bool | None:

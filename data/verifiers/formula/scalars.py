@@ -8,20 +8,17 @@ from data.verifiers.formula.brackets import UnreadableError
 from data.verifiers.formula.plain_numbers import DEGREES
 from data.verifiers.formula.values import Expr, Number
 
-TABLE = re.compile(r"\(?\s*\\begin\{(?:[pbvBV]?matrix|array)\}.*\\end\{(?:[pbvBV]?matrix|array)\}\s*\)?", re.DOTALL)
 WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{3,}")
 COMMAND = re.compile(r"\\(?:begin|end)\s*\{[^{}]*\}(?:\{[clr|]*\})?|\\[A-Za-z]+|_\{[^{}]*\}")
 DEGREE_NUMBER = re.compile(rf"(\d+(?:\.\d+)?)\s*{DEGREES}")
 MAX_WORD_LETTERS = 6
 
 
-def read_scalar(text: str) -> Expr | tuple[Expr, ...]:
-    """The expression that `text` is; of one with a plus-minus sign both."""
+def read_scalar(text: str) -> Expr:
+    """The expression that `text` is."""
     import sympy
 
     found = _parsed(text)
-    if isinstance(found, sympy.FiniteSet):
-        return tuple(_exact(expr) for expr in found.args)
     if not isinstance(found, sympy.Expr) or found.has(sympy.zoo, sympy.nan):
         raise UnreadableError("no expression")
     return _exact(found)
@@ -31,9 +28,11 @@ def read_table(text: str) -> Expr | None:
     """The matrix that `text` is, or None."""
     import sympy
 
-    if TABLE.fullmatch(text) is None or text.count("\\begin") > 1:
+    if "matrix}" not in text and "array}" not in text:
         return None
     found = _parsed(text)
+    if isinstance(found, sympy.MatrixExpr):
+        found = found.doit()
     return found.applyfunc(_exact) if isinstance(found, sympy.MatrixBase) else None
 
 

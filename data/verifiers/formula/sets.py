@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import TypeAlias
 
 from data.verifiers.formula.brackets import UnreadableError
@@ -12,6 +13,8 @@ from data.verifiers.formula.words import ALL_REALS, NO_SOLUTION
 
 Joined: TypeAlias = Callable[[Sequence[Expr]], Expr]
 NAMED_SET = re.compile(r"\\mathbb\s*\{?\s*([RZNQ])\s*\}?")
+TURNED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
+STEPS = (Fraction(1, 7), Fraction(3, 5), Fraction(7, 4), Fraction(31, 9), Fraction(67, 6))
 INTERVALS = ("()", "[]", "[)", "(]")
 
 
@@ -66,12 +69,27 @@ def solved(left: Expr, sign: str, right: Expr) -> Expr:
     """Where this relation of one real unknown holds."""
     import sympy
 
+    if right.is_Symbol and not left.free_symbols:
+        left, sign, right = right, TURNED[sign], left
+    if left.is_Symbol and not right.free_symbols and right.is_extended_real:
+        return _ray(sign, right)
     kinds = {"<": sympy.StrictLessThan, ">": sympy.StrictGreaterThan, "<=": sympy.LessThan, ">=": sympy.GreaterThan, "!=": sympy.Unequality}
     relation = kinds[sign](left, right)
     try:
         return relation.as_set()
     except (NotImplementedError, ValueError, TypeError) as error:
         raise UnreadableError("an inequality that cannot be solved") from error
+
+
+def _ray(sign: str, bound: Expr) -> Expr:
+    """Where an unknown is less than a bound, and so on."""
+    import sympy
+
+    if sign == "!=":
+        return sympy.Complement(sympy.S.Reals, sympy.FiniteSet(bound))
+    if sign.startswith("<"):
+        return sympy.Interval(-sympy.oo, bound, left_open=True, right_open=sign == "<")
+    return sympy.Interval(bound, sympy.oo, left_open=sign == ">", right_open=True)
 
 
 def union(points: Sequence[Expr]) -> Expr:
@@ -116,6 +134,23 @@ def combined(operands: Sequence[tuple[str, Expr]]) -> Expr:
     for sign, points in operands[1:]:
         found = kinds[sign](found, points)
     return found
+
+
+def samples(points: Expr) -> list[Fraction]:
+    """Some fractions inside of an interval or a union of intervals."""
+    import sympy
+
+    if isinstance(points, sympy.Union):
+        return [own for part in points.args for own in samples(part)]
+    if not isinstance(points, sympy.Interval):
+        return []
+    if points.start.is_infinite and points.end.is_infinite:
+        return [sign * step for step in STEPS for sign in (1, -1)]
+    if points.start.is_infinite or points.end.is_infinite:
+        sign, bound = (-1, points.end) if points.start.is_infinite else (1, points.start)
+        return [Fraction(float(bound)) + sign * step for step in STEPS]
+    start, end = Fraction(float(points.start)), Fraction(float(points.end))
+    return [start + (end - start) * Fraction(part, 11) for part in (1, 3, 5, 8, 10)]
 
 
 def same_points(gold: Expr, answer: Expr) -> bool | None:

@@ -22,8 +22,12 @@ CONSTANTS = ("C", "c", "K", "k")
 
 def same_expr(gold: Expr, answer: Expr) -> bool | None:
     """Whether an answer is the gold expression; None where nobody can tell."""
+    import sympy
+
     if gold == answer:
         return True
+    if gold.has(sympy.oo, -sympy.oo) or answer.has(sympy.oo, -sympy.oo):
+        return False
     if not gold.free_symbols and not answer.free_symbols:
         return _same_number(gold, answer)
     constants = _integration_constants(gold, answer)
@@ -77,8 +81,7 @@ def ratio(gold: Expr, answer: Expr) -> Expr | None:
 def _same_number(gold: Expr, answer: Expr) -> bool | None:
     import sympy
 
-    exact = (sympy.Rational, sympy.core.numbers.Infinity, sympy.core.numbers.NegativeInfinity)
-    if isinstance(gold, exact) and isinstance(answer, exact):
+    if isinstance(gold, sympy.Rational) and isinstance(answer, sympy.Rational):
         return bool(gold == answer)
     own, other = _value(gold, {}), _value(answer, {})
     if own is None or other is None:
@@ -146,7 +149,9 @@ def _is_added(expr: Expr, symbol: Expr) -> bool:
     return symbol not in (expr - symbol).expand().free_symbols
 
 
-def _by_math_verify(gold: Expr, answer: Expr) -> bool:
+def _by_math_verify(gold: Expr, answer: Expr) -> bool | None:
+    """Math-Verify's word for what has no values; its "no" may only mean that it could not simplify."""
     from math_verify import verify
 
-    return bool(verify(gold, answer, timeout_seconds=None, raise_on_error=True))
+    alike = gold.free_symbols == answer.free_symbols
+    return True if alike and verify(gold, answer, timeout_seconds=None, raise_on_error=True) else None

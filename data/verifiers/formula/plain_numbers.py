@@ -30,17 +30,23 @@ def read_number(text: str) -> Number | Measure | None:
     shown = text.strip()
     if "=" in shown or ".." in shown or not any(character.isdigit() or character.isnumeric() for character in shown):
         return None
+    if NUMERIC.fullmatch(shown):
+        return _number(shown)
     bare, unit = without_unit(shown)
     if unit == DEGREES or DEGREES in bare or "circ" in bare:
         return None  # degrees are compared with radians
     if NUMERIC.fullmatch(_vulgar_free(bare)) is None:
         return None
-    quantity = read_quantity(bare)
+    number = _number(bare)
+    return number if number is None or unit is None else Measure(number, unit)
+
+
+def _number(text: str) -> Number | None:
+    quantity = read_quantity(text)
     if quantity is None:
         return None
-    written = PLACES.fullmatch(re.sub(r"\\[!,$]|[*]", "", bare).strip())
-    number = Number(quantity, len(written[1]) if written else None)
-    return number if unit is None else Measure(number, unit)
+    written = PLACES.fullmatch(re.sub(r"\\[!,$]|[*]", "", text).strip())
+    return Number(quantity, len(written[1]) if written else None)
 
 
 def without_unit(text: str) -> tuple[str, str | None]:

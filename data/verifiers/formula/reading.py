@@ -229,7 +229,8 @@ def _equation(sides: list[str]) -> Value:
     left, right = _expr(first), _expr(last)
     if not left.free_symbols and not right.free_symbols:
         return _value(last)
-    return Equation("=", left - right, None if right.free_symbols else _value(last))
+    asked = not right.free_symbols and not re.search(r"\d", first)
+    return Equation("=", left - right, _value(last) if asked else None)
 
 
 def _point(names: list[str], value: Value) -> Value:

@@ -34,10 +34,9 @@ from data.verifiers.formula.values import (
 
 INITIALS = ("x y", "x y z", "a b", "a b c", "m n", "p q", "u v", "r s", "h k")
 UNITS = frozenset({
-    "mm", "cm", "m", "km", "in", "ft", "yd", "mi", "inches", "feet", "yards", "miles", "meters", "centimeters", "kilometers", "mg", "g", "kg",
-    "s", "sec", "min", "h", "hr", "minutes", "hours",
+    "mm", "cm", "m", "km", "in", "ft", "yd", "mi", "inches", "feet", "yards", "miles", "meters", "centimeters", "kilometers",
+    "mg", "g", "kg", "s", "sec", "min", "h", "hr", "minutes", "hours",
 })  # fmt: skip
-ORDERED = ("()", "[]")
 UNORDERED = ("{}", "", "or")
 
 
@@ -101,6 +100,8 @@ def _measured(gold: Value, answer: Value) -> bool | None:
     """Units are not compared, but degrees are turned into radians, and of two different units nobody can tell."""
     own, other = (value.unit if isinstance(value, Measure) else None for value in (gold, answer))
     bare = [value.value if isinstance(value, Measure) else value for value in (gold, answer)]
+    if any(isinstance(value, Number) and value.quantity.percent for value in bare):
+        return False
     found = same(*bare)
     if found and own != other and own in UNITS and other in UNITS:
         return None
@@ -176,9 +177,9 @@ def _related(gold: Value, answer: Value) -> bool | None:
     if isinstance(answer, Named):
         return None if isinstance(gold, Equation) else _unless_named(answer, gold, swapped=True)
     if isinstance(gold, Equation):
-        return same(gold.asked, answer) if gold.asked is not None and not isinstance(answer, Region) else False
+        return None if gold.asked is not None and same(gold.asked, answer) else False
     assert isinstance(answer, Equation)
-    return None if answer.asked is None else same(gold, answer.asked)
+    return True if answer.asked is not None and same(gold, answer.asked) else None
 
 
 def _unless_named(named: Named, other: Value, *, swapped: bool = False) -> bool | None:
@@ -224,7 +225,7 @@ def _same_region(gold: Value, answer: Value) -> bool | None:
 
 def _same_table(gold: Value, answer: Value) -> bool | None:
     """Matrices entry by entry; a single row or column also answers the tuple of its entries."""
-    own, other = (_entries(value) for value in (gold, answer))
+    own, other = _entries(gold, ("()",)), _entries(answer, ("()", "[]"))
     if own is None or other is None or len(own) != len(other):
         return False
     if isinstance(gold, Table) and isinstance(answer, Table) and gold.matrix.shape != answer.matrix.shape:
@@ -232,10 +233,10 @@ def _same_table(gold: Value, answer: Value) -> bool | None:
     return _all(same(mine, theirs) for mine, theirs in zip(own, other, strict=True))
 
 
-def _entries(value: Value) -> Sequence[Value] | None:
+def _entries(value: Value, brackets: Sequence[str]) -> Sequence[Value] | None:
     if isinstance(value, Table):
         return [Scalar(entry) for entry in value.matrix]
-    return value.items if isinstance(value, Group) and value.brackets in ORDERED else None
+    return value.items if isinstance(value, Group) and value.brackets in brackets else None
 
 
 def _same_group(gold: Value, answer: Value) -> bool | None:

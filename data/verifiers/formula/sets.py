@@ -48,6 +48,8 @@ def as_points(value: Value) -> Expr:
         return sympy.S.EmptySet if value.text == NO_SOLUTION else sympy.S.Reals
     if isinstance(value, Group) and value.brackets in INTERVALS and len(value.items) == 2:
         start, end = (point(item) for item in value.items)
+        if (start - end).is_positive or start == end:
+            raise UnreadableError("a pair that is no interval")
         return sympy.Interval(start, end, left_open=value.brackets[0] == "(", right_open=value.brackets[1] == ")")
     if isinstance(value, Group) and value.brackets in ("{}", "", "or"):
         return sympy.FiniteSet(*(point(item) for item in value.items))

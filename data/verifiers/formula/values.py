@@ -73,7 +73,7 @@ class System(NamedTuple):
 class Equation(NamedTuple):
     """A relation of more than one letter, or one that is not solved: `difference` (left - right) is 0, or as `sign` says.
 
-    `asked` is the right side where it alone can be meant: of `AB = 5` it is 5.
+    `asked` is a right side without letters, and the left one nothing but letters: of `a + b = 5` it is 5.
     """
 
     sign: str

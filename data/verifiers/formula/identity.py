@@ -13,8 +13,8 @@ from fractions import Fraction
 from data.verifiers.formula.values import Expr
 
 DIGITS = 40
-RELATIVE = Fraction(1, 10**25)
-ABSOLUTE = Fraction(1, 10**60)
+RELATIVE, NOISE = 1e-25, 1e-60
+"""How far two values of one thing may differ, beside their size and at all."""
 SUBTRACTION_DIGITS = 400
 NEEDED_POINTS = 4
 CONSTANTS = ("C", "c", "K", "k")
@@ -63,8 +63,6 @@ def same_function(gold: Expr, answer: Expr, points: Iterable[Fraction] | None = 
 
 def ratio(gold: Expr, answer: Expr) -> Expr | None:
     """The constant factor between two expressions, None where there is none."""
-    import sympy
-
     symbols = gold.free_symbols
     if symbols != answer.free_symbols:
         return None
@@ -73,7 +71,7 @@ def ratio(gold: Expr, answer: Expr) -> Expr | None:
         own, other = _value(gold, at), _value(answer, at)
         if own is None or other is None or own == 0 or other == 0:
             continue
-        factor = sympy.nsimplify(sympy.N(other / own, 20), rational=True) if (other / own).is_real else other / own
+        factor = other / own
         return factor if same_function(gold * factor, answer) else None
     return None
 
@@ -92,7 +90,7 @@ def _same_number(gold: Expr, answer: Expr) -> bool | None:
 def _vanishes(difference: Expr) -> bool:
     """Whether a number is 0, told from one that is only small beside the two that were subtracted."""
     found = abs(difference.evalf(10, maxn=SUBTRACTION_DIGITS))
-    return bool(found < 1e-60) if found.is_number else False
+    return bool(found < NOISE) if found.is_number else False
 
 
 def _points(letters: int) -> Iterator[tuple[Fraction, ...]]:
@@ -124,15 +122,13 @@ def _without_noise(value: Expr) -> Expr:
     """A value without an imaginary part (or a real one) that is only rounding."""
     import sympy
 
-    real, imaginary = (part if abs(part) > float(ABSOLUTE) else sympy.Integer(0) for part in value.as_real_imag())
+    real, imaginary = (part if abs(part) > NOISE else sympy.Integer(0) for part in value.as_real_imag())
     return real + imaginary * sympy.I
 
 
 def _near(own: Expr, other: Expr) -> bool:
-    import sympy
-
     distance = abs(own - other)
-    return bool(distance <= sympy.Rational(1, 10**60) + sympy.Rational(1, 10**25) * max(abs(own), abs(other)))
+    return bool(distance <= NOISE + RELATIVE * max(abs(own), abs(other)))
 
 
 def _integration_constants(gold: Expr, answer: Expr) -> tuple[Expr, Expr] | None:

@@ -210,7 +210,7 @@ def _same_equation(gold: Equation, answer: Equation) -> bool | None:
     factor = ratio(gold.difference, answer.difference)
     if factor is None:
         return False
-    return True if gold.sign in ("=", "!=") else bool(factor > 0)
+    return True if gold.sign in ("=", "!=") else bool(factor.is_real and factor > 0)
 
 
 def _same_region(gold: Value, answer: Value) -> bool | None:

@@ -78,6 +78,9 @@ keep: ## keep the last report and its settings: NAME=lab-best writes results/lab
 bench-sampling: $(STAMP) ## tokens per second against raw vLLM, and what ESC saves; ARGS="--only speed --repeats 3"
 	@$(COMMAND).bench_sampling $(ARGS)
 
+bench-verify: $(STAMP) ## verdicts per second and errors against a plain loop over Math-Verify; ARGS="--items 2000"
+	@$(COMMAND).bench_verify $(ARGS)
+
 mlflow: $(STAMP) ## the runs in a browser, on loopback
 	@store=$$($(RUN) python -c 'from pipeline.support.tracking import store_uri; print(store_uri())'); \
 	$(RUN) mlflow ui --backend-store-uri "$$store" --host 127.0.0.1 --port 5000

@@ -1,41 +1,46 @@
-r"""Verifier of mathematical expressions by Math-Verify: `\frac{1}{2}` is 0.5, `(x+1)^2` is `x^2+2x+1`, sets have no order.
+r"""Verifier of mathematical expressions: `\frac{1}{2}` is 0.5, `(x+1)^2` is `x^2+2x+1`, sets have no order, a set is no pair.
 
-Math-Verify may run for ever or eat all memory, so `judge` runs in the worker processes of data.verifiers.pool alone; its own
-time-outs (signals, main thread only) are off. Which text is judged is decided here as for numbers: the last explicit statement.
+What a text says is read by data.verifiers.formula.reading (structure, then Math-Verify's parser) and compared by
+data.verifiers.formula.sameness. Two plain numbers are compared exactly and need neither. SymPy may run for ever or eat all memory, so
+`judge` runs in the worker processes of data.verifiers.pool alone. Which text is judged is decided here as for numbers: the last explicit
+statement; of a gold answer with several values, boxes that stand together or one per part are one list.
 """
 
 from __future__ import annotations
 
 import re
-from typing import TypeAlias
 
 from data.records import ExpressionReference, Outcome
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
+from data.verifiers.formula.reading import read
+from data.verifiers.formula.sameness import UNORDERED, same
+from data.verifiers.formula.values import Group, Named, Scalar, Value
+from data.verifiers.marks import has_decimal_comma
 from data.verifiers.quantity import read_quantity
-from data.verifiers.statements import Statement, final_statements
-
-Value: TypeAlias = object
-"""A sympy expression or matrix; handed from parser to comparison and never looked into."""
+from data.verifiers.statements import BOX, Statement, final_statements
+from data.verifiers.statements import statements as all_statements
 
 NAME = "math"
-VERSION = "1+math-verify-0.9.0"
+VERSION = "2+math-verify-0.9.0"
 INLINE = False
-PERCENT = re.compile(r"\s*\\?%\Z")
-DRESS = re.compile(r"\*\*|(?<!\\)\\[()\[\]]|(?<!\\)\$|[.,;:\s]+\Z")
-COMMAND = re.compile(r"\\(?:text|mathrm|textbf|operatorname|begin|end)\s*\{[^{}]*\}|\\[A-Za-z]+")
-WORD = re.compile(r"(?<![A-Za-z])(?!(?:sin|cos|tan|cot|sec|csc|log|exp|sqrt|arcsin|arccos|arctan|max|min|gcd|lcm)\b)[A-Za-z]{3,}")
-MAX_WORDS = 1
+PART = re.compile(r"[\s.,;:*_$)\]\\]*\n\s*[*_#(]*\s*(?:part\s*)?\(?(?:[a-h]|[ivx]{1,4}|[1-9])[).:][\s).:*_$\\\[(]*", re.IGNORECASE)
 
 
 def judge(reference: ExpressionReference, answer_text: str) -> Judgement:
     """Judge the text after the thinking. Raises MemoryError and RecursionError; may not return: call it in a worker."""
-    gold = _read(reference.value)
+    gold = read(reference.value)
     if gold is None:
         return Judgement(Outcome.ERROR, None, f"the gold answer {reference.value[:80]!r} is not an expression")
-    finals = statements(reference, answer_text)
+    text = answer_text[-MAX_ANSWER_CHARACTERS:]
+    finals = final_statements(text)
     if not finals:
         return Judgement(Outcome.UNPARSED, None, "no explicit statement of an answer")
-    return _compare(gold, [(statement, _read(statement.text)) for statement in finals])
+    boxes = _boxes_of_parts(text, finals) if _is_plural(gold) else []
+    if len(boxes) > 1 and not _agree([read(box.text) for box in boxes]):
+        whole = ", ".join(box.text for box in boxes)
+        return _compare(gold, [(Statement(whole, boxes[0].start, boxes[-1].end), read(whole))])
+    comma = has_decimal_comma(text)
+    return _compare(gold, [(statement, _read(statement.text, comma=comma)) for statement in finals])
 
 
 def statements(reference: ExpressionReference, answer_text: str) -> list[Statement]:
@@ -48,48 +53,65 @@ def gold_text(reference: ExpressionReference) -> str:
     return f"The answer is \\boxed{{{reference.value}}}."
 
 
+def _read(text: str, *, comma: bool) -> Value | None:
+    """What a statement says; in a language with a decimal comma 0,5 is no list."""
+    number = read_quantity(text, comma=True) if comma and "," in text else None
+    return read(text if number is None else str(number))
+
+
 def _compare(gold: Value, finals: list[tuple[Statement, Value | None]]) -> Judgement:
-    for statement, read in finals:
-        if read is None and statement.firm:
+    for statement, value in finals:
+        if value is None and statement.firm:
             return Judgement(Outcome.UNPARSED, None, f"the last statement is not an expression: {statement.text[:80]!r}")
-    stated = [(statement, read) for statement, read in finals if read is not None]
+    stated = _with_names([(statement, value) for statement, value in finals if value is not None])
     if not stated:
         return Judgement(Outcome.UNPARSED, None, "the last statement is not an expression")
-    last, value = stated[-1]
-    if any(not (_equal(value, other) or _equal(other, value)) for _, other in stated[:-1]):
+    if not _agree([value for _, value in stated]):
         return Judgement(Outcome.UNPARSED, None, "contradicting final statements: " + ", ".join(s.text[:40] for s, _ in stated)[:200])
-    return Judgement(Outcome.RIGHT if _equal(gold, value) else Outcome.WRONG, last.text, "last statement, compared by Math-Verify")
+    last, answer = stated[-1]
+    found = same(gold, answer)
+    if found is None:
+        return Judgement(Outcome.UNPARSED, None, f"it cannot be told whether {last.text[:80]!r} is the gold answer")
+    return Judgement(Outcome.RIGHT if found else Outcome.WRONG, last.text, "last statement, compared with the gold answer")
 
 
-def _read(text: str) -> Value | None:
-    """The expression that `text` states, or None."""
-    number = None if "=" in text else read_quantity(text)  # "18 dollars" would parse as a product of letters
-    shown = str(number) if number is not None else DRESS.sub("", text).strip()
-    if not shown or len(WORD.findall(COMMAND.sub(" ", shown))) > MAX_WORDS:
-        return None
-    bare, percents = PERCENT.subn("", shown)
-    return _parse(f"${bare}$\\%" if percents else f"${bare}$")
+def _with_names(stated: list[tuple[Statement, Value]]) -> list[tuple[Statement, Value]]:
+    r"""A name alone that leads to a value is that value's name: "the answer is x = \boxed{2}"."""
+    merged: list[tuple[Statement, Value]] = []
+    name: str | None = None
+    for statement, value in stated:
+        if not statement.firm and isinstance(value, Scalar) and value.letters is not None:
+            name = value.letters
+            continue
+        merged.append((statement, value if name is None or isinstance(value, Named) else Named(name, value)))
+        name = None
+    return merged or stated
 
 
-def _parse(latex: str) -> Value | None:
-    from math_verify import LatexExtractionConfig, parse
+def _agree(values: list[Value | None]) -> bool:
+    """Whether all statements say the same as the last."""
+    last = values[-1]
+    return all(own is not None and last is not None and (same(last, own) or same(own, last)) for own in values[:-1])
 
-    parsed = parse(latex, [LatexExtractionConfig()], fallback_mode="no_fallback", parsing_timeout=None, raise_on_error=True)
-    return next(iter(parsed), None)
+
+def _is_plural(gold: Value) -> bool:
+    inner = gold.value if isinstance(gold, Named) else gold
+    return isinstance(inner, Group) and inner.brackets in UNORDERED and len(inner.items) > 1
 
 
-def _equal(gold: Value, other: Value) -> bool:
-    """Math-Verify's comparison, which is not symmetric: the first one sets the form."""
-    from math_verify import verify
-
-    return bool(verify(gold, other, timeout_seconds=None, raise_on_error=True))
+def _boxes_of_parts(text: str, finals: list[Statement]) -> list[Statement]:
+    """The last boxes that are made together, or follow each other as the answers of parts; empty where the last is no box."""
+    found = all_statements(text)
+    first = found.index(finals[0])
+    while first > 0 and PART.fullmatch(text, found[first - 1].end, found[first].start):
+        first -= 1
+    boxes = found[first:]
+    return boxes if all(BOX.search(text, box.start, box.end) and box.firm for box in boxes) else []
 
 
 def prepare() -> None:
-    """Import what `judge` needs, so that the first item does not pay for it, and quiet its warning about time-outs that are off."""
+    """Import what `judge` needs, so that the first item does not pay for it, and quiet a warning about time-outs that are off."""
     import logging
 
-    import math_verify  # noqa: F401
-
     logging.getLogger("math_verify").setLevel(logging.ERROR)
-    _parse("$1$")
+    same(read("x"), read("y"))  # type: ignore[arg-type]

@@ -62,13 +62,14 @@ QUANTITY = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 UNIT = re.compile(
-    r"[ -]?(?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff°€£¥₹₩₽¢'’/()\" -]|\.(?=[A-Za-z ]|$)|(?:(?<=[^\W\d_])|(?<=[^\W\d_] ))\^ ?\{?-?[1-9]\}?|[²³]"
+    r"[ -]?(?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff°€£¥₹₩₽¢'’/()\" -]|\.(?=[A-Za-z ]|$)"
+    r"|(?:(?<=[^\W\d_])|(?<=[^\W\d_] ))\^ ?\{?-?[1-9]\}?|[²³]"
     r"|[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])*"
 )
 """Words of any script, marks of vowels among them, currencies, powers, and pictures."""
 GLUED = re.compile(
-    r"(?![ -])(?!(?:mm|cm|dm|m|km|mg|g|kg|t|ms|s|min|h|hr|hrs|ml|mL|cl|dl|dL|l|L|lb|lbs|oz|ft|in|yd|mi|mph|kmh|kph|W|kW|kWh|V|A|J|kJ|N|Pa|Hz|K|C|F"
-    r"|eV|mol|am|pm|st|nd|rd|th|kr|px|GB|MB|kB|TB)\b)[A-Za-z]{1,3}\b"
+    r"(?![ -])(?!(?:mm|cm|dm|m|km|mg|g|kg|t|ms|s|min|h|hr|hrs|ml|mL|cl|dl|dL|l|L|lb|lbs|oz|ft|in|yd|mi|mph|kmh|kph|W|kW|kWh|V|A|J|kJ|N|Pa"
+    r"|Hz|K|C|F|eV|mol|am|pm|st|nd|rd|th|kr|px|GB|MB|kB|TB)\b)[A-Za-z]{1,3}\b"
 )
 """Letters that stand at a number without a space and are no unit: a term, such as 2xy."""
 NO_UNIT = re.compile(

@@ -17,11 +17,13 @@ from data.verifiers.phrases import ANSWER, CLAUSE, CORRECTION, DENIED, DENIED_BE
 
 MAX_CONTENT_CHARACTERS = 300
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
-SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)[.!?;](?=[\s*_\"'”’»]|$)")
+SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.!?]|(?<!\s);)(?=[\s*_\"'”’»]|$)")
 COLON = re.compile(r"[:=：]")
 DRESS_ALONE = re.compile(r"(?:[\s$*_:]|\\[\[(])*\Z")
-VALUE = re.compile(r"[\d\\$=+^√π∞]|^[({\[]|^\W*[A-Za-z]\W*$")
+VALUE = re.compile(r"[\d\\$=+^√π∞\u00bc-\u00be\u2150-\u215e]|^[({\[]|^\W*[A-Za-z]\W*$")
 AFTER_BOX = re.compile(r"[ \t$]*(\\?%|(?:percent|hundred|thousand|million|billion|trillion|dozen)\b)", re.IGNORECASE)
+
+TRUTH = re.compile(r"\W*(?:yes|no|true|false|odd|even)\W*", re.IGNORECASE)
 
 
 class Statement(NamedTuple):
@@ -57,7 +59,7 @@ class Grammar(NamedTuple):
 
 
 def _may_be_number(text: str) -> bool:
-    return bool(VALUE.search(text) or NUMBER_WORD.search(text)) or with_digits(text) != text
+    return bool(VALUE.search(text) or NUMBER_WORD.search(text) or TRUTH.fullmatch(text)) or with_digits(text) != text
 
 
 NUMERIC = Grammar(

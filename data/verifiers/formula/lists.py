@@ -1,0 +1,35 @@
+"""Several values that stand beside each other as one value."""
+
+from __future__ import annotations
+
+from data.verifiers.formula import sets
+from data.verifiers.formula.brackets import UnreadableError
+from data.verifiers.formula.values import Group, Named, Region, System, Value
+
+LISTS = ("", "or")
+
+
+def collected(values: tuple[Value, ...], brackets: str, joined: sets.Joined) -> Value:
+    """Several values as one: a region of one unknown, a system, values of one unknown, or a list."""
+    regions = [value for value in values if isinstance(value, Region) and value.name is not None]
+    if len(regions) == len(values) and len({region.name for region in regions}) == 1:
+        return Region(joined([region.points for region in regions]), regions[0].name)
+    kept = tuple(value for value in values if not _qualifies(value))
+    kept = tuple(item for value in kept for item in (value.items if isinstance(value, Group) and value.brackets in LISTS else (value,)))
+    if not kept:
+        raise UnreadableError("a list of letters' domains")
+    if len(kept) == 1:
+        return kept[0]
+    names = [value.name for value in kept if isinstance(value, Named)]
+    if len(names) == len(kept) and len(set(names)) == len(names):
+        return System(tuple(sorted((value for value in kept if isinstance(value, Named)), key=lambda named: named.name)))
+    if names and len(set(names)) == 1 and isinstance(kept[0], Named):
+        return Named(names[0], Group(brackets, tuple(value.value if isinstance(value, Named) else value for value in kept)))
+    if names:
+        raise UnreadableError("some values of a list are named")
+    return Group(brackets, kept)
+
+
+def _qualifies(value: Value) -> bool:
+    r"""Whether this only says what a letter stands for: `k \in \mathbb{Z}`."""
+    return isinstance(value, Named) and isinstance(value.value, Region) and value.value.points in sets.integers()

@@ -20,10 +20,10 @@ DROPS = "prepare_drops.jsonl"
 """Beside the stage's statistics: every problem left out, with its reason and the one that it matches."""
 
 
-def prepare(settings: Prepare, *, problems: Path, drops: Path, statistics: Statistics) -> None:
+def prepare(settings: Prepare, *, verify: Verify, problems: Path, drops: Path, statistics: Statistics) -> None:
     """Write the asked number of problems of each split, sorted by split and id."""
     loaded = _load(settings)
-    checked, wrong_gold = _checked(loaded)
+    checked, wrong_gold = _checked(loaded, verify)
     distinct, duplicates = without_duplicates(evaluation_first(checked))
     test, validation, train = _parts(settings, distinct)
     clean, overlaps = without_overlap(train, [*test, *validation], mode=settings.decontaminate, words=settings.ngram_words)
@@ -58,10 +58,9 @@ def _load(settings: Prepare) -> list[Problem]:
     ]
 
 
-def _checked(problems: list[Problem]) -> tuple[list[Problem], list[Drop]]:
+def _checked(problems: list[Problem], verify: Verify) -> tuple[list[Problem], list[Drop]]:
     """The problems whose gold answer is right by its own verifier."""
-    pool = Verify()  # how many processes check changes no result
-    verdicts = judge_texts(gold_cases(problems), workers=pool.workers, timeout_seconds=pool.timeout_seconds)
+    verdicts = judge_texts(gold_cases(problems), **verify.pool)
     return with_right_gold(problems, progress(verdicts, label="gold check", total=len(problems), unit="problem"))
 
 
@@ -93,5 +92,7 @@ def _count(statistics: Statistics, loaded: int, chosen: int, dropped: list[Drop]
 if __name__ == "__main__":
     run_stage(
         "prepare",
-        lambda statistics: prepare(load().prepare, problems=PROBLEMS, drops=stage_statistics() / DROPS, statistics=statistics),
+        lambda statistics: prepare(
+            load().prepare, verify=load().verify, problems=PROBLEMS, drops=stage_statistics() / DROPS, statistics=statistics
+        ),
     )

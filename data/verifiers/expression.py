@@ -10,7 +10,7 @@ import re
 from typing import TypeAlias
 
 from data.records import ExpressionReference, Outcome
-from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
+from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement, Limits
 from data.verifiers.quantity import read_quantity
 from data.verifiers.statements import Statement, final_statements
 
@@ -80,8 +80,8 @@ def _equal(gold: Value, other: Value) -> bool:
     return bool(verify(gold, other, timeout_seconds=None, raise_on_error=True))
 
 
-def prepare() -> None:
-    """Import what `judge` needs, so that the first item does not pay for it, and quiet its warning about time-outs that are off."""
+def prepare(limits: Limits) -> None:
+    """Import what `judge` needs, so that no item pays for it; quiet the warning about time-outs that are off, as the pool keeps the limits."""
     import logging
 
     import math_verify  # noqa: F401

@@ -44,12 +44,12 @@ def judge(reference: CodeReference, answer_text: str) -> Judgement:
     if program is None:
         return Judgement(Outcome.UNPARSED, None, "no Python program")
     if program.fault is not None:
-        return Judgement(Outcome.WRONG, program.fingerprint, program.fault[:300])
+        return Judgement(Outcome.WRONG, program.fingerprint, _printable(program.fault))
     gold = as_program(reference, reference.value)
     questions = Questions(list(gold.sources), reference.tests, reference.entry_point)
     job = sandbox.Job(list(program.sources), questions)
     report = sandbox.run(job, timeout_seconds=_timeout_seconds, sandboxed=_sandboxed)
-    return Judgement(report.outcome, program.fingerprint, report.detail if _sandboxed else f"{report.detail} (not sandboxed)")
+    return Judgement(report.outcome, program.fingerprint, _printable(report.detail) + ("" if _sandboxed else " (not sandboxed)"))
 
 
 def gold_text(reference: CodeReference) -> str:
@@ -58,3 +58,8 @@ def gold_text(reference: CodeReference) -> str:
     while fence in reference.value:
         fence += "`"
     return f"{fence}python\n{reference.value}\n{fence}"
+
+
+def _printable(detail: str) -> str:
+    """A text of limited length that every file can hold, whatever a program said."""
+    return detail[:300].encode(errors="backslashreplace").decode()

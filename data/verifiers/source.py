@@ -19,10 +19,11 @@ NO_COMPILE = (SyntaxError, ValueError, OverflowError, RecursionError, MemoryErro
 
 
 class Program(NamedTuple):
-    """A program as stated: its sources run one after another in one module. `fault` says why it cannot run at all."""
+    """A program as stated: its sources run one after another in one module."""
 
     sources: tuple[str, ...]
     fault: str | None
+    """Why it cannot run at all."""
     fingerprint: str
     """Equal for programs that differ in layout, comments and docstrings alone."""
 
@@ -38,9 +39,9 @@ def stated_program(reference: CodeReference, answer_text: str) -> Program | None
     """The program that an answer states; None where it states none."""
     found = list(blocks(answer_text))
     python = [block.text for block in found if block.tag in PYTHON]
-    plain = [block.text for block in found if not block.tag and _is_program(reference, block.text)]
-    texts = python or plain
-    if not found and _is_program(reference, answer_text) and _definitions(_tree(answer_text), reference.entry_point):
+    untagged = [block.text for block in found if not block.tag]
+    texts = python or [text for text in untagged if _names(text, reference.entry_point)]  # others may hold an output
+    if not found and _fault(answer_text) is None and _definitions(_tree(answer_text), reference.entry_point):
         texts = [answer_text]
     if not texts:
         return None
@@ -85,14 +86,13 @@ def _completions(preamble: str, text: str) -> list[str]:
     return [begun + text, begun + textwrap.indent(textwrap.dedent(text), "    ")] if preamble else [text]
 
 
-def _is_program(reference: CodeReference, text: str) -> bool:
-    return as_program(reference, text).fault is None
-
-
 def _names(text: str, name: str | None) -> bool:
-    """Whether a text, Python or not, sets out to define `name`; any definition where that is None."""
+    """Whether a text, Python or not, sets out to define `name`; any function or class where that is None."""
     wanted = re.escape(name) if name else r"\w+"
-    return re.search(rf"^(?:(?:async[ \t]+)?def|class)[ \t]+{wanted}\b|^{wanted}[ \t]*(?::[^=\n]+)?=(?!=)", text, re.MULTILINE) is not None
+    forms = [rf"(?:(?:async[ \t]+)?def|class)[ \t]+{wanted}\b"]
+    if name:
+        forms += [rf"{wanted}[ \t]*(?::[^=\n]+)?=(?!=)", rf"(?:from[ \t].*)?import[ \t].*\b{wanted}\b"]
+    return re.search(rf"^(?:{'|'.join(forms)})", text, re.MULTILINE) is not None
 
 
 def _definitions(tree: ast.Module, name: str | None) -> bool:
@@ -100,7 +100,8 @@ def _definitions(tree: ast.Module, name: str | None) -> bool:
     defined = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)}
     if name is None:
         return bool(defined)
-    stored = {node.id for part in tree.body for node in ast.walk(part) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    outer = [node for node in tree.body if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)]
+    stored = {node.id for part in outer for node in ast.walk(part) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
     imported = {alias.asname or alias.name for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom) for alias in node.names}
     return name in defined | stored | imported
 
@@ -118,8 +119,7 @@ def _fault(text: str) -> str | None:
             warnings.simplefilter("ignore")
             compile(text, "<program>", "exec", dont_inherit=True)
     except NO_COMPILE as error:
-        line = f" (program, line {error.lineno})" if isinstance(error, SyntaxError) else ""
-        return f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}{line}"
+        return f"{type(error).__name__}: {error}"
     return None
 
 

@@ -81,7 +81,7 @@ def _equal(gold: Value, other: Value) -> bool:
 
 
 def prepare(limits: Limits) -> None:
-    """Import what `judge` needs, so that no item pays for it, and quiet the warning about time-outs that are off: the pool has the limits."""
+    """Import what `judge` needs, so that no item pays for it, and quiet the warning about time-outs that are off; the pool has them."""
     import logging
 
     import math_verify  # noqa: F401

@@ -22,40 +22,55 @@ NOBODY = 65534
 LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 FOR_READING = kernel.READ_ONLY | kernel.NO_SETUID | kernel.NO_DEVICES
+COVERED = "/sys"
+"""Where the new root is mounted in the sandbox's own view: a folder that every machine has and that nothing shown lies in."""
 MAX_SWEEPS = 1000
 REFUSED = "refused"
 """Key of what is said where a layer does not hold."""
 
 
 class Plan(NamedTuple):
-    """What the outermost process is told. `folder` is empty and its own; `parent` is the process that waits for it."""
+    """What the outermost process is told; `parent` is the process that waits for it."""
 
     sandboxed: bool
-    folder: str
     parent: int
     limits: Limits
 
 
 def main(text: str) -> None:
     """Run one job, which comes on stdin, and say one line of JSON on stdout: REFUSED, or outcome and detail."""
-    sandboxed, folder, parent, limits = json.loads(text)
+    sandboxed, parent, limits = json.loads(text)
     os.environ.clear()
     kernel.die_with_parent(parent)
+    if not sandboxed:
+        _run_openly(Limits(*limits))
+        return
     try:
-        _enter(folder) if sandboxed else os.chdir(folder)
+        _enter()
     except OSError as error:
-        _say({REFUSED: error.strerror})
+        _say({REFUSED: str(error)})
         return
     kernel.die_with_parent()
-    if not sandboxed:
-        kernel.adopt_orphans()
-    own = Limits(*limits)
+    _run(Limits(*limits), sandboxed=True)
+
+
+def _run_openly(limits: Limits) -> None:
+    """Without layers: in a folder of its own, with all that is left behind killed at the end."""
+    from tempfile import TemporaryDirectory
+
+    kernel.adopt_orphans()
+    with TemporaryDirectory(prefix="shortcot-program-", ignore_cleanup_errors=True) as folder:
+        os.chdir(folder)
+        _run(limits, sandboxed=False)
+        _end_orphans()
+        os.chdir("/")
+
+
+def _run(limits: Limits, *, sandboxed: bool) -> None:
     tests = os.fork()
     if tests == 0:
-        trial.hold(own, sandboxed=sandboxed)
-    _wait(tests, own)
-    if not sandboxed:
-        _end_orphans()
+        trial.hold(limits, sandboxed=sandboxed)
+    _wait(tests, limits)
 
 
 def _wait(tests: int, limits: Limits) -> None:
@@ -85,14 +100,14 @@ def _say(what: object) -> None:
     os.write(1, json.dumps(what).encode() + b"\n")
 
 
-def _enter(folder: str) -> None:
+def _enter() -> None:
     """Go through all layers that a process can set up for itself and its children. Raises OSError with the layer that does not hold."""
     processes = os.open("/proc", os.O_PATH | os.O_DIRECTORY)  # not to be seen from the new root
     user, group = os.getuid(), os.getgid()
     own = kernel.NEW_USERS | kernel.NEW_PIDS | kernel.NEW_NETWORK | kernel.NEW_IPC | kernel.NEW_HOSTNAME
     if user == 0:
         kernel.unshare(kernel.NEW_MOUNTS)
-        _change_root(folder)
+        _change_root()
         os.setgroups([])
         os.setresgid(NOBODY, NOBODY, NOBODY)
         os.setresuid(NOBODY, NOBODY, NOBODY)
@@ -102,7 +117,7 @@ def _enter(folder: str) -> None:
     else:
         kernel.unshare(own | kernel.NEW_MOUNTS)
         _map_user(processes, user, group)
-        _change_root(folder)
+        _change_root()
     _write(processes, "sys/user/max_user_namespaces", "0")  # a further one would give capabilities again
     os.close(processes)
     os.chdir("/tmp")
@@ -125,9 +140,9 @@ def _write(processes: int, name: str, text: str) -> None:
         raise OSError(error.errno, f"writing /proc/{name}: {error.strerror}") from error
 
 
-def _change_root(folder: str) -> None:
+def _change_root() -> None:
     """A root in memory that shows what Python needs, read-only, a few devices and an empty /tmp."""
-    root = Path(folder)
+    folder, root = COVERED, Path(COVERED)
     kernel.mount(None, "/", flags=kernel.RECURSIVE | kernel.PRIVATE)
     kernel.mount("tmpfs", folder, kind="tmpfs", flags=kernel.NO_SETUID | kernel.NO_DEVICES, options="size=1m,mode=755")
     for path in _shown():

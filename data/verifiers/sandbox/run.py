@@ -7,7 +7,6 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,9 +47,8 @@ def run(job: Job, *, timeout_seconds: float, sandboxed: bool = True) -> Report:
 
     The limit is of processor time, rounded up to seconds, for the tests and for the program; PATIENCE times as long on the clock.
     """
-    with tempfile.TemporaryDirectory(prefix="shortcot-program-", ignore_cleanup_errors=True) as folder:
-        plan = Plan(sandboxed, folder, os.getpid(), Limits(math.ceil(timeout_seconds), PATIENCE * timeout_seconds))
-        said = _said(plan, _framed(list(job.program)) + _framed(job.questions))
+    plan = Plan(sandboxed, os.getpid(), Limits(math.ceil(timeout_seconds), PATIENCE * timeout_seconds))
+    said = _said(plan, _framed(list(job.program)) + _framed(job.questions))
     if isinstance(said, Report):
         return said
     if REFUSED in said:
@@ -80,7 +78,7 @@ def _said(plan: Plan, jobs: bytes) -> dict[str, str] | Report:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         env={"PYTHONHASHSEED": "0"},  # the same program gets the same verdict
-        cwd=plan.folder,
+        cwd="/",
         start_new_session=True,
     )
     try:

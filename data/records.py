@@ -151,7 +151,7 @@ class CodeReference(Section):
     tests: str = Field(min_length=1)
     """Python that runs after the candidate and raises where it is wrong."""
     preamble: str = ""
-    """What the question gives, such as imports and a signature; stands before a candidate that does not define `entry_point` itself."""
+    """What the question gives, such as imports and a signature; runs before a candidate, or begins one that completes it."""
     entry_point: str | None = None
     """The function that a candidate must define."""
 

@@ -47,7 +47,7 @@ def _thought_right(problems: Mapping[str, Problem], traces: Sequence[Trace], sai
     by_id = {trace.id: trace for trace in traces}
     wrong = [trace for trace in traces if said[origin(trace, by_id).id] is Outcome.WRONG]
     thinkings = [Thinking(trace.id, problems[trace.problem_id].reference, split(trace.text).thinking) for trace in wrong]
-    judged = stated_all(thinkings, workers=verify.workers, timeout_seconds=verify.timeout_seconds)
+    judged = stated_all(thinkings, **verify.pool)
     return {trace_id for trace_id, outcome in judged if outcome is Outcome.RIGHT}
 
 

@@ -35,7 +35,7 @@ def evaluate(params: Params, problems: Sequence[Problem], *, statistics: Statist
     spec = engine_spec(params.evaluate.engine, params.distill.base)
     given = _answered(_subjects(params, spec, model_of), problems, _quiz(params), spec=spec, statistics=statistics)
     cases = [TextCase(answer.key, answer.problem.reference, answer.completion.text, answer.completion.status) for answer in given]
-    judged = judge_texts(cases, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)
+    judged = judge_texts(cases, **params.verify.pool)
     verdicts = {verdict.trace_id: verdict for verdict in progress(judged, label="judge", total=len(cases))}
     return scores(given, verdicts, ranks(params, [answer for answer in given if verdicts[answer.key].outcome.votes], model_of))
 

@@ -23,10 +23,10 @@ SPARE = 1.25
 """Problems of a generator that are made for each one asked for, since its own scorer may refuse some gold answers."""
 
 
-def prepare(settings: Prepare, *, problems: Path, drops: Path, statistics: Statistics) -> None:
+def prepare(settings: Prepare, *, verify: Verify, problems: Path, drops: Path, statistics: Statistics) -> None:
     """Write the asked number of problems of each split, sorted by split and id; and every one left out, with its reason and its match."""
     loaded = _load(settings)
-    checked, wrong_gold = _checked(loaded)
+    checked, wrong_gold = _checked(loaded, verify)
     distinct, duplicates = without_duplicates(evaluation_first(checked))
     test, validation, train = _parts(settings, distinct)
     clean, overlaps = _clean(settings, train, [*test, *validation])
@@ -63,10 +63,9 @@ def _part_of_rows(source: FileSource | HubSource, split: Split, task: str) -> li
     return hub.load(source.name, layout, split=split, config=source.config, revision=source.revision)
 
 
-def _checked(problems: list[Problem]) -> tuple[list[Problem], list[Drop]]:
+def _checked(problems: list[Problem], verify: Verify) -> tuple[list[Problem], list[Drop]]:
     """The problems whose gold answer is right by its own verifier."""
-    pool = Verify()  # how many processes check changes no result
-    verdicts = judge_texts(gold_cases(problems), workers=pool.workers, timeout_seconds=pool.timeout_seconds)
+    verdicts = judge_texts(gold_cases(problems), **verify.pool)
     return with_right_gold(problems, progress(verdicts, label="gold check", total=len(problems), unit="problem"))
 
 
@@ -107,5 +106,5 @@ def _count(statistics: Statistics, loaded: int, chosen: int, dropped: list[Drop]
 if __name__ == "__main__":
     run_stage(
         "prepare",
-        lambda statistics: prepare(load().prepare, problems=PROBLEMS, drops=DROPS, statistics=statistics),
+        lambda statistics: prepare(load().prepare, verify=load().verify, problems=PROBLEMS, drops=DROPS, statistics=statistics),
     )

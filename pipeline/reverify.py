@@ -29,7 +29,7 @@ def reverify(params: Params, problems: Sequence[Problem], *, traces: Sequence[Tr
     rule = Rule(params.reverify.require, controls, params.reverify.rate, wrong)
     tally = _continued(params, training, traces=[trace for trace in traces if trace.writer not in wrong], statistics=statistics)
     thinkings = [Thinking(t.id, training[t.problem_id].reference, probe_of(training[t.problem_id], t).thinking) for t in traces]
-    stated = dict(stated_all(thinkings, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds))
+    stated = dict(stated_all(thinkings, **params.verify.pool))
     return [recheck(t, training[t.problem_id], stated=stated[t.id], tally=tally, rule=rule) for t in traces]
 
 
@@ -51,7 +51,7 @@ def _continued(params: Params, training: Mapping[str, Problem], *, traces: Seque
         ended_well = usable(completions, Failures(expected=len(wanted), max_errors=params.sample.max_errors))
         cases = list(tally.cases(ended_well, wanted))
         statistics.made_tokens = generator.made_tokens
-    judged = judge_texts(cases, workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)
+    judged = judge_texts(cases, **params.verify.pool)
     for verdict in progress(judged, label="judge", total=len(cases)):
         tally.add(verdict)
     return tally

@@ -52,7 +52,7 @@ def _drawn(params: Params, problems: Sequence[Problem], statistics: Statistics, 
     for _ in prompts(problems):
         pass  # a prompt that is too long is found before anything is spent
     failures = Failures(expected=len(problems) * recipe.draws, max_errors=settings.max_errors)
-    judge = Judge(workers=params.verify.workers, timeout_seconds=params.verify.timeout_seconds)
+    judge = Judge(**params.verify.pool)
     with Generator(spec, paths.completions(), shard="sample") as generator, judge:
         longest_first = prompts(sorted(problems, key=lambda problem: -len(problem.question)))
         drawing = Drawing(longest_first, recipe, judge, stop=settings.stop, first=settings.first)

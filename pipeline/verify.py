@@ -18,7 +18,7 @@ def verify(settings: Verify, *, problems: Path, traces: Path, verdicts: Path, st
     """Write one verdict per trace, sorted by problem and draw; what is not right is counted by outcome."""
     by_id = {problem.id: problem for problem in read_all(problems, Problem)}
     drawn = sorted(read_all(traces, Trace), key=lambda trace: (trace.problem_id, trace.draw, trace.id))
-    judged = judge_texts(_cases(drawn, by_id, traces), workers=settings.workers, timeout_seconds=settings.timeout_seconds)
+    judged = judge_texts(_cases(drawn, by_id, traces), **settings.pool)
     found = {verdict.trace_id: verdict for verdict in progress(judged, label="verify", total=len(drawn), unit="trace")}
     write_table(verdicts, (found[trace.id] for trace in drawn))
     _count(statistics, list(found.values()))

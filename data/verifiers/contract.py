@@ -22,6 +22,14 @@ class Judgement(NamedTuple):
     detail: str
 
 
+class Limits(NamedTuple):
+    """What a verifier that needs a process may do there; `prepare(limits)`, where its module has that, is told."""
+
+    timeout_seconds: float = 5.0
+    allow_unsandboxed: bool = False
+    """Whether foreign programs may run where the kernel allows no sandbox."""
+
+
 class Verifier(Protocol):
     """What a verifier's module holds."""
 

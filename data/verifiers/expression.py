@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 
 from data.records import ExpressionReference, Outcome
-from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
+from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement, Limits
 from data.verifiers.formula.reading import read
 from data.verifiers.formula.sameness import UNORDERED, same
 from data.verifiers.formula.values import Group, Named, Scalar, Value
@@ -109,8 +109,8 @@ def _boxes_of_parts(text: str, finals: list[Statement]) -> list[Statement]:
     return boxes if all(BOX.search(text, box.start, box.end) and box.firm for box in boxes) else []
 
 
-def prepare() -> None:
-    """Import what `judge` needs, so that the first item does not pay for it, and quiet a warning about time-outs that are off."""
+def prepare(limits: Limits) -> None:
+    """Import what `judge` needs, so that no item pays for it, and quiet a warning about time-outs that are off; the pool has them."""
     import logging
 
     logging.getLogger("math_verify").setLevel(logging.ERROR)

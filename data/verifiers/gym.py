@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any
 
 from data.records import GymReference, Outcome
-from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
+from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement, Limits
 from data.verifiers.statements import Statement, final_statements
 from data.verifiers.texts import COMMAND, grammar
 
@@ -33,7 +33,7 @@ ACTIVE = re.compile(rf"__|\b(?!(?:{FUNCTIONS})\b)[^\W\d]\w*\s*\(|[\])}}\"']\s*\(
 """What a call, an attribute or a text with code in it needs."""
 
 
-def prepare() -> None:
+def prepare(limits: Limits) -> None:
     """Load the generators once, before any item's time begins."""
     import reasoning_gym  # noqa: F401
 

@@ -9,14 +9,14 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import count
 from types import MappingProxyType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Required, Self, TypedDict, Unpack
 
 from data.chat import split
 from data.records import Outcome, Reference, Status, Verdict
-from data.verifiers import choice, exact, expression, gym, label, number, pool
-from data.verifiers.contract import Judgement, Verifier
+from data.verifiers import choice, exact, expression, gym, label, number, pool, program
+from data.verifiers.contract import Judgement, Limits, Verifier
 
-_ALL: Final[tuple[Verifier, ...]] = (number, expression, choice, label, exact, gym)
+_ALL: Final[tuple[Verifier, ...]] = (number, expression, choice, label, exact, program, gym)
 VERIFIERS: Final[Mapping[str, Verifier]] = MappingProxyType({own.NAME: own for own in _ALL})
 """Kind of the reference → its verifier."""
 UNFINISHED = {
@@ -28,6 +28,14 @@ UNFINISHED = {
 
 KEPT_BUSY = 4
 """Texts that wait or are worked on for each process."""
+
+
+class PoolArguments(TypedDict, total=False):
+    """How verifiers' processes work; see data.verifiers.contract.Limits."""
+
+    workers: Required[int]
+    timeout_seconds: Required[float]
+    allow_unsandboxed: bool
 
 
 class TextCase(NamedTuple):
@@ -42,8 +50,8 @@ class TextCase(NamedTuple):
 class Judge:
     """Judges texts as they are put in; only the text after the thinking decides. A context manager that owns verifier processes."""
 
-    def __init__(self, *, workers: int, timeout_seconds: float) -> None:
-        self._limits = workers, timeout_seconds
+    def __init__(self, *, workers: int, timeout_seconds: float, allow_unsandboxed: bool = False) -> None:
+        self._workers, self._limits = workers, Limits(timeout_seconds, allow_unsandboxed)
         self._judged: deque[Verdict] = deque()
         self._open: dict[str, TextCase] = {}
         self._pools: dict[str, pool.Pool] = {}
@@ -63,8 +71,7 @@ class Judge:
     @property
     def is_full(self) -> bool:
         """Whether enough texts wait to keep all processes busy; more of them would only take memory."""
-        workers, _ = self._limits
-        return len(self._open) > KEPT_BUSY * workers
+        return len(self._open) > KEPT_BUSY * self._workers
 
     def put(self, case: TextCase) -> None:
         """Take in a text."""
@@ -88,14 +95,16 @@ class Judge:
 
     def _pool(self, kind: str) -> pool.Pool:
         if kind not in self._pools:
-            workers, timeout_seconds = self._limits
-            self._pools[kind] = pool.Pool(pool.PoolSettings(VERIFIERS[kind].__name__, workers, timeout_seconds))
+            settings = pool.PoolSettings(
+                VERIFIERS[kind].__name__, self._workers, self._limits.timeout_seconds, allow_unsandboxed=self._limits.allow_unsandboxed
+            )
+            self._pools[kind] = pool.Pool(settings)
         return self._pools[kind]
 
 
-def judge_texts(cases: Iterable[TextCase], *, workers: int, timeout_seconds: float) -> Iterator[Verdict]:
+def judge_texts(cases: Iterable[TextCase], **pool: Unpack[PoolArguments]) -> Iterator[Verdict]:
     """Yield a verdict for every case as it is reached."""
-    with Judge(workers=workers, timeout_seconds=timeout_seconds) as judge:
+    with Judge(**pool) as judge:
         for case in cases:
             judge.put(case)
             yield from judge.ready(wait=judge.is_full)

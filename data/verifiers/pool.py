@@ -25,7 +25,7 @@ from typing import IO, NamedTuple, Self
 
 from data.errors import StageError
 from data.records import Outcome
-from data.verifiers.contract import Judgement
+from data.verifiers.contract import Judgement, Limits
 from data.verifiers.worker import READY
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,6 +50,12 @@ class PoolSettings(NamedTuple):
     workers: int
     timeout_seconds: float
     memory_bytes: int = DEFAULT_MEMORY_BYTES
+    allow_unsandboxed: bool = False
+
+    @property
+    def limits(self) -> Limits:
+        """What the verifier itself is told."""
+        return Limits(self.timeout_seconds, self.allow_unsandboxed)
 
 
 class Pool:
@@ -153,8 +159,9 @@ class _Worker:
     def __post_init__(self) -> None:
         self.log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by end(), with the process
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+        limits = json.dumps(self.settings.limits)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "data.verifiers.worker", self.settings.module, str(self.settings.memory_bytes)],
+            [sys.executable, "-m", "data.verifiers.worker", self.settings.module, str(self.settings.memory_bytes), limits],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.log,

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 from data.records import ExpressionReference, NumberReference, Outcome, Reference, Status
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS
-from data.verifiers.judge import VERIFIERS, TextCase, judge_texts
+from data.verifiers.judge import VERIFIERS, PoolArguments, TextCase, judge_texts
 from data.verifiers.quantity import SCALES
 from data.verifiers.statements import SENTENCE_END, statements
 
@@ -37,13 +37,13 @@ class Thinking(NamedTuple):
 
 def stated(reference: Reference, thinking: str) -> Outcome:
     """Right, wrong or unparsed (nothing stated); for expressions also timeout or error. For many thinkings call `stated_all`."""
-    return next(stated_all([Thinking("", reference, thinking)]))[1]
+    return next(stated_all([Thinking("", reference, thinking)], workers=1, timeout_seconds=5))[1]
 
 
-def stated_all(thinkings: Iterable[Thinking], *, workers: int = 1, timeout_seconds: float = 5.0) -> Iterator[tuple[str, Outcome]]:
+def stated_all(thinkings: Iterable[Thinking], **pool: Unpack[PoolArguments]) -> Iterator[tuple[str, Outcome]]:
     """Yield (key, outcome) for every thinking, in any order; expressions are judged by the pool."""
     cases = (TextCase(item.key, item.reference, _as_answer(item), Status.OK) for item in thinkings)
-    for verdict in judge_texts(cases, workers=workers, timeout_seconds=timeout_seconds):
+    for verdict in judge_texts(cases, **pool):
         yield verdict.trace_id, verdict.outcome
 
 

@@ -1,4 +1,4 @@
-"""One worker process of the pool: `python -m data.verifiers.worker MODULE MEMORY_BYTES`. Not for people.
+"""One worker process of the pool: `python -m data.verifiers.worker MODULE MEMORY_BYTES LIMITS`. Not for people.
 
 Reads one task per line on stdin (JSON: reference, text, seconds) and writes one line per judgement: outcome, extracted, detail,
 whether this process can go on, and how many seconds it computed. Whatever a library prints goes to stderr, never between the
@@ -22,7 +22,7 @@ from typing import IO
 from pydantic import TypeAdapter
 
 from data.records import Outcome, Reference
-from data.verifiers.contract import Judgement
+from data.verifiers.contract import Judgement, Limits
 
 READY = "ready"
 PEAK_SHARE = 0.75
@@ -72,7 +72,7 @@ def _peak_bytes() -> int:
     return 0
 
 
-def main(name: str, memory_bytes: int) -> None:
+def main(name: str, memory_bytes: int, limits: Limits) -> None:
     """Limit memory, load the verifier, say so, and work."""
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -80,10 +80,10 @@ def main(name: str, memory_bytes: int) -> None:
     os.dup2(2, 1)
     module = importlib.import_module(name)
     if hasattr(module, "prepare"):
-        module.prepare()
+        module.prepare(limits)
     say(judgements, READY)
     work(module, sys.stdin, judgements, memory_bytes)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))
+    main(sys.argv[1], int(sys.argv[2]), Limits(*json.loads(sys.argv[3])))

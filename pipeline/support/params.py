@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import Field, ValidationError, model_validator
@@ -22,6 +22,9 @@ from pipeline.support.prepare_settings import Prepare
 from pipeline.support.student_settings import BASE, Name, Student, check_starts
 from students.settings import Training
 from teachers.compressors.settings import AnyCompression, in_order, of_wrong
+
+if TYPE_CHECKING:
+    from data.verifiers.judge import PoolArguments
 
 PARAMS = Path("params.yaml")
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -112,6 +115,13 @@ class Verify(Section):
 
     workers: int = Field(2, ge=1, le=256)
     timeout_seconds: float = Field(5.0, gt=0)
+    allow_unsandboxed: bool = False
+    """Whether generated programs may run where the kernel allows no sandbox; false: such a machine is an error."""
+
+    @property
+    def pool(self) -> PoolArguments:
+        """The arguments of `judge_texts`, `stated_all` and `Judge`."""
+        return {"workers": self.workers, "timeout_seconds": self.timeout_seconds, "allow_unsandboxed": self.allow_unsandboxed}
 
 
 class Reader(Section):

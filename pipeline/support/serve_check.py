@@ -79,7 +79,7 @@ def tools_for(folder: Path, problems: Sequence[Problem], verify: Verify) -> Tool
 
     def extract(texts: Sequence[str]) -> list[str | None]:
         cases = [TextCase(str(i), p.reference, text, Status.OK) for i, (p, text) in enumerate(zip(problems, texts, strict=True))]
-        found = {v.trace_id: v.extracted for v in judge_texts(cases, workers=verify.workers, timeout_seconds=verify.timeout_seconds)}
+        found = {v.trace_id: v.extracted for v in judge_texts(cases, **verify.pool)}
         return [found[case.key] for case in cases]
 
     def logprobs(replies: Sequence[Reply]) -> list[tuple[float, ...]]:

@@ -12,7 +12,7 @@ from data.errors import RecordError, StageError
 from data.records import Problem, Split
 from data.tables import read_all
 from pipeline.prepare import prepare
-from pipeline.support.params import load
+from pipeline.support.params import Verify, load
 from pipeline.support.prepare_settings import Prepare
 from pipeline.support.stage import Statistics
 
@@ -47,7 +47,7 @@ def row(number: int, *, answer: str | None = None) -> dict[str, str]:
 
 def run(settings: Prepare, folder: Path) -> tuple[list[Problem], Statistics]:
     statistics = Statistics("prepare")
-    prepare(settings, problems=folder / "problems.jsonl", drops=folder / "drops.jsonl", statistics=statistics)
+    prepare(settings, verify=Verify(), problems=folder / "problems.jsonl", drops=folder / "drops.jsonl", statistics=statistics)
     return read_all(folder / "problems.jsonl", Problem), statistics
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Unpack
 
 import pytest
 
@@ -10,7 +11,7 @@ import pipeline.verify
 from data.errors import RecordError
 from data.records import NumberReference, Outcome, Problem, Split, Status, Trace, Verdict
 from data.tables import read_all, write_table
-from data.verifiers.judge import TextCase, judge_texts
+from data.verifiers.judge import PoolArguments, TextCase, judge_texts
 from pipeline.support.params import Verify
 from pipeline.support.stage import Statistics
 from pipeline.verify import verify
@@ -76,8 +77,8 @@ def test_the_table_is_the_same_in_any_order_of_traces_and_of_arrival(tmp_path: P
     order = [(by_id[v.trace_id].problem_id, by_id[v.trace_id].draw) for v in read_all(tmp_path / "verdicts.jsonl", Verdict)]
     assert order == sorted(order)
 
-    def shuffled_arrival(cases: Iterator[TextCase], *, workers: int, timeout_seconds: float) -> Iterator[Verdict]:
-        verdicts = list(judge_texts(cases, workers=workers, timeout_seconds=timeout_seconds))
+    def shuffled_arrival(cases: Iterator[TextCase], **pool: Unpack[PoolArguments]) -> Iterator[Verdict]:
+        verdicts = list(judge_texts(cases, **pool))
         yield from Random(seed).sample(verdicts, len(verdicts))
 
     monkeypatch.setattr(pipeline.verify, "judge_texts", shuffled_arrival)

@@ -89,11 +89,17 @@ class Answer(NamedTuple):
 
 
 def golden(path: Path) -> Iterator[Judged]:
-    """The cases of a golden file, whose name is their kind: gold (a value, or a whole reference), text, expected, why."""
+    """The cases of a golden file, whose name is their kind: gold, text, expected, why.
+
+    A gold answer is a value, a whole reference, or the name of one in the file of references beside it (`code_references.jsonl`).
+    """
+    named = path.with_name(f"{path.stem}_references.jsonl")
+    rows = [json.loads(line) for _, line in read_lines(named)] if named.is_file() else []
+    references = {row["name"]: row["reference"] for row in rows}
     for place, line in read_lines(path):
         try:
             row = json.loads(line)
-            gold = row["gold"] if isinstance(row["gold"], dict) else {"kind": path.stem, "value": row["gold"]}
+            gold = row["gold"] if isinstance(row["gold"], dict) else references.get(row["gold"], {"kind": path.stem, "value": row["gold"]})
             yield Judged(reference=REFERENCE.validate_python(gold), text=row["text"], expected=Outcome(row["expected"]), why=row["why"])
         except (ValueError, KeyError, TypeError) as error:
             raise RecordError(f"{place}: not a golden case: {error}; it needs gold, text, expected and why") from None

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -9,7 +8,6 @@ from string import ascii_uppercase
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import TypeAdapter
 
 from data.records import (
     ChoiceReference,
@@ -23,6 +21,7 @@ from data.records import (
 )
 from data.statement import final_statement
 from data.verifiers import choice, exact, expression, number
+from data.verifiers.audit import confusions, golden
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS
 from data.verifiers.judge import VERIFIERS, TextCase, judge_texts
 from data.verifiers.quantity import read_quantity
@@ -34,7 +33,6 @@ PIECES = (
     "1,200", "50%", "1/2", "½", "<think>", "</think>", "\\", "$", "**", "1e9", "9" * 50, " wait, ", "million", "≈", "٣",
 )  # fmt: skip
 INLINE = [kind for kind, verifier in VERIFIERS.items() if verifier.INLINE]
-REFERENCE: TypeAdapter[Reference] = TypeAdapter(Reference)
 REFERENCES: dict[str, Reference] = {
     "number": NumberReference(value="18"),
     "choice": ChoiceReference(options=("17", "18", "19 apples"), value="B"),
@@ -44,41 +42,17 @@ REFERENCES: dict[str, Reference] = {
 HOSTILE_TEXT = st.one_of(st.text(max_size=400), st.lists(st.sampled_from(PIECES), max_size=60).map("".join))
 
 
-def golden(name: str) -> list[dict[str, str]]:
-    return [json.loads(line) for line in (GOLDEN / f"{name}.jsonl").read_text(encoding="utf-8").splitlines()]
-
-
-def reference_of(kind: str, gold: object) -> Reference:
-    """A golden case names the value of its gold answer, or the whole of it."""
-    return REFERENCE.validate_python(gold if isinstance(gold, dict) else {"kind": kind, "value": gold})
-
-
-@pytest.mark.parametrize("kind", INLINE)
+@pytest.mark.parametrize("kind", [*INLINE, "math"])
 def test_golden(kind: str) -> None:
-    wrong = []
-    for case in golden(kind):
-        judgement = VERIFIERS[kind].judge(reference_of(kind, case["gold"]), case["text"])
-        if judgement.outcome.value != case["expected"]:
-            wrong.append((case["why"], case["text"][-80:], judgement))
-    assert wrong == []
-
-
-def test_math_golden() -> None:
-    rows = golden("math")
-    cases = [TextCase(str(index), ExpressionReference(value=row["gold"]), row["text"], Status.OK) for index, row in enumerate(rows)]
-    verdicts = list(judge_texts(cases, workers=2, timeout_seconds=30))
-    assert {verdict.trace_id for verdict in verdicts} == {case.key for case in cases}
-    wrong = [
-        (rows[int(v.trace_id)]["why"], v.outcome.value, v.detail) for v in verdicts if v.outcome.value != rows[int(v.trace_id)]["expected"]
-    ]
-    assert wrong == []
+    found = confusions(golden(GOLDEN / f"{kind}.jsonl"), workers=2, timeout_seconds=30)
+    assert list(found) == [kind]
+    assert [(error.case.why, error.case.text[-80:], error.found, error.detail) for error in found[kind].errors] == []
 
 
 def test_each_golden_file_covers_every_outcome_that_a_text_can_have() -> None:
-    for kind in ("number", "math"):
-        assert {case["expected"] for case in golden(kind)} == {"right", "wrong", "unparsed", "error"}
-    for kind in ("choice", "label", "exact"):
-        assert {case["expected"] for case in golden(kind)} == {"right", "wrong", "unparsed"}
+    for kind in (*INLINE, "math"):
+        outcomes = {Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED} | ({Outcome.ERROR} if kind in ("number", "math") else set())
+        assert {case.expected for case in golden(GOLDEN / f"{kind}.jsonl")} == outcomes
 
 
 def test_the_version_names_the_installed_math_verify() -> None:

@@ -25,8 +25,9 @@ RIGHT, WRONG, TIMEOUT, ERROR = "right", "wrong", "timeout", "error"
 PROGRAM, TESTS = "program", "tests"
 MAX_DETAIL_CHARACTERS = 300
 MANY_FILES = 1024
-CPU_TOLERANCE_SECONDS = 0.2
-"""The kernel counts the limit and the use in different ways."""
+KILLED_SHARE = 0.5
+"""Of its limit of processor time that a process must have used where the kernel is to have killed it for that: the limit counts whole
+ticks, on a busy machine more of them than the process ran for."""
 
 
 class Limits(NamedTuple):
@@ -83,9 +84,9 @@ def hold(limits: Limits, *, sandboxed: bool) -> NoReturn:
 
 def ended(who: str, status: int, usage: resource.struct_rusage, limits: Limits) -> Said:
     """What the end of a process says that should not have ended."""
-    if usage.ru_utime + usage.ru_stime >= limits.cpu_seconds - CPU_TOLERANCE_SECONDS:
-        return Said(TIMEOUT, f"{who} took its {limits.cpu_seconds} s of processor time")
     code = os.waitstatus_to_exitcode(status)
+    if code == -signal.SIGKILL and usage.ru_utime + usage.ru_stime >= KILLED_SHARE * limits.cpu_seconds:
+        return Said(TIMEOUT, f"{who} took its {limits.cpu_seconds} s of processor time")
     return Said(ERROR, f"{who} ended early: {f'exit code {code}' if code >= 0 else signal.Signals(-code).name}")
 
 

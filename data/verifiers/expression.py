@@ -17,6 +17,7 @@ from data.verifiers.formula.sameness import UNORDERED, same
 from data.verifiers.formula.values import Group, Named, Scalar, Value
 from data.verifiers.marks import has_decimal_comma
 from data.verifiers.quantity import read_quantity
+from data.verifiers.settling import settle
 from data.verifiers.statements import BOX, Statement, final_statements
 from data.verifiers.statements import statements as all_statements
 
@@ -33,14 +34,19 @@ def judge(reference: ExpressionReference, answer_text: str) -> Judgement:
         return Judgement(Outcome.ERROR, None, f"the gold answer {reference.value[:80]!r} is not an expression")
     text = answer_text[-MAX_ANSWER_CHARACTERS:]
     finals = final_statements(text)
-    if not finals:
-        return Judgement(Outcome.UNPARSED, None, "no explicit statement of an answer")
-    boxes = _boxes_of_parts(text, finals) if _is_plural(gold) else []
-    if len(boxes) > 1 and not _agree([read(box.text) for box in boxes]):
-        whole = ", ".join(box.text for box in boxes)
-        return _compare(gold, [(Statement(whole, boxes[0].start, boxes[-1].end), read(whole))])
     comma = has_decimal_comma(text)
-    return _compare(gold, [(statement, _read(statement.text, comma=comma)) for statement in finals])
+    boxes = _boxes_of_parts(text, finals) if finals and _is_plural(gold) else []
+    if len(boxes) > 1 and not _agree([read(box.text) for box in boxes]):
+        finals, comma = [Statement(", ".join(box.text for box in boxes), boxes[0].start, boxes[-1].end)], False
+
+    def verdict(statement: Statement, value: Value) -> Judgement:
+        found = same(gold, value)
+        if found is None:
+            return Judgement(Outcome.UNPARSED, None, f"it cannot be told whether {statement.text[:80]!r} is the gold answer")
+        return Judgement(Outcome.RIGHT if found else Outcome.WRONG, statement.text, "last statement, compared with the gold answer")
+
+    stated = _with_names([(statement, _read(statement.text, comma=comma)) for statement in finals])
+    return settle(stated, "an expression", same=_same, judge=verdict)
 
 
 def statements(reference: ExpressionReference, answer_text: str) -> list[Statement]:
@@ -59,39 +65,27 @@ def _read(text: str, *, comma: bool) -> Value | None:
     return read(text if number is None else str(number))
 
 
-def _compare(gold: Value, finals: list[tuple[Statement, Value | None]]) -> Judgement:
-    for statement, value in finals:
-        if value is None and statement.firm:
-            return Judgement(Outcome.UNPARSED, None, f"the last statement is not an expression: {statement.text[:80]!r}")
-    stated = _with_names([(statement, value) for statement, value in finals if value is not None])
-    if not stated:
-        return Judgement(Outcome.UNPARSED, None, "the last statement is not an expression")
-    if not _agree([value for _, value in stated]):
-        return Judgement(Outcome.UNPARSED, None, "contradicting final statements: " + ", ".join(s.text[:40] for s, _ in stated)[:200])
-    last, answer = stated[-1]
-    found = same(gold, answer)
-    if found is None:
-        return Judgement(Outcome.UNPARSED, None, f"it cannot be told whether {last.text[:80]!r} is the gold answer")
-    return Judgement(Outcome.RIGHT if found else Outcome.WRONG, last.text, "last statement, compared with the gold answer")
-
-
-def _with_names(stated: list[tuple[Statement, Value]]) -> list[tuple[Statement, Value]]:
+def _with_names(stated: list[tuple[Statement, Value | None]]) -> list[tuple[Statement, Value | None]]:
     r"""A name alone that leads to a value is that value's name: "the answer is x = \boxed{2}"."""
-    merged: list[tuple[Statement, Value]] = []
+    merged: list[tuple[Statement, Value | None]] = []
     name: str | None = None
     for statement, value in stated:
         if not statement.firm and isinstance(value, Scalar) and value.letters is not None:
             name = value.letters
             continue
-        merged.append((statement, value if name is None or isinstance(value, Named) else Named(name, value)))
+        merged.append((statement, value if name is None or value is None or isinstance(value, Named) else Named(name, value)))
         name = None
     return merged or stated
 
 
+def _same(one: Value, other: Value) -> bool:
+    return same(one, other) is True
+
+
 def _agree(values: list[Value | None]) -> bool:
-    """Whether all statements say the same as the last."""
-    last = values[-1]
-    return all(own is not None and last is not None and (same(last, own) or same(own, last)) for own in values[:-1])
+    """Whether all of them were read and say the same as the last."""
+    known = [value for value in values if value is not None]
+    return len(known) == len(values) and all(_same(known[-1], own) or _same(own, known[-1]) for own in known[:-1])
 
 
 def _is_plural(gold: Value) -> bool:

@@ -13,6 +13,7 @@ from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
 from data.verifiers.marks import has_decimal_comma
 from data.verifiers.number_words import NUMBER_WORD
 from data.verifiers.quantity import Quantity, read_quantity
+from data.verifiers.settling import settle
 from data.verifiers.statements import Statement, final_statements
 
 NAME = "number"
@@ -29,11 +30,13 @@ def judge(reference: NumberReference, answer_text: str) -> Judgement:
     gold = read_quantity(reference.value)
     if gold is None:
         return Judgement(Outcome.ERROR, None, f"the gold answer {reference.value!r} is not one number")
-    finals = statements(reference, answer_text)
-    if not finals:
-        return Judgement(Outcome.UNPARSED, None, "no explicit statement of an answer")
     comma = has_decimal_comma(answer_text)
-    return _compare(gold, [(statement, _read(statement.text, comma)) for statement in finals])
+
+    def verdict(_: Statement, number: Quantity) -> Judgement:
+        return Judgement(Outcome.RIGHT if gold.answered_by(number) else Outcome.WRONG, str(number), f"last statement, gold {gold}"[:300])
+
+    finals = [(statement, _read(statement.text, comma)) for statement in statements(reference, answer_text)]
+    return settle(finals, "one number", same=Quantity.answered_by, judge=verdict)
 
 
 def statements(reference: NumberReference, answer_text: str) -> list[Statement]:
@@ -60,17 +63,3 @@ def _read(text: str, comma: bool) -> Quantity | None:
     first, *others = [read_quantity(spelling, comma=comma) for spelling in spellings]
     same = first is not None and all(other and (first.answered_by(other) or other.answered_by(first)) for other in others)
     return first if same else None
-
-
-def _compare(gold: Quantity, finals: list[tuple[Statement, Quantity | None]]) -> Judgement:
-    for statement, read in finals:
-        if read is None and statement.firm:
-            return Judgement(Outcome.UNPARSED, None, f"the last statement is not one number: {statement.text[:80]!r}")
-    numbers = [read for _, read in finals if read is not None]
-    if not numbers:
-        return Judgement(Outcome.UNPARSED, None, "the last statement is not one number")
-    if not all(numbers[-1].answered_by(other) or other.answered_by(numbers[-1]) for other in numbers):
-        return Judgement(Outcome.UNPARSED, None, "contradicting final statements: " + ", ".join(map(str, numbers))[:200])
-    last = numbers[-1]
-    outcome = Outcome.RIGHT if gold.answered_by(last) else Outcome.WRONG
-    return Judgement(outcome, str(last), f"last statement, gold {gold}"[:300])

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from data.records import Outcome
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
 from data.verifiers.phrases import ANSWER, CORRECTED, DENIED, REASON, TEXT_LEAD
+from data.verifiers.settling import settle
 from data.verifiers.statements import Grammar, Statement, final_statements
 
 MAX_WHOLE_CHARACTERS = 1000
@@ -71,14 +72,8 @@ def stated_or_whole(answer_text: str, grammar: Grammar, is_value: Callable[[str]
 
 def settled(finals: list[tuple[Statement, str | None]], gold: str, what: str) -> Judgement:
     """Judge the values that were read from the final statements; None: one could not be read as `what`."""
-    for statement, value in finals:
-        if value is None and statement.firm:
-            return Judgement(Outcome.UNPARSED, None, f"the last statement is not {what}: {statement.text[:80]!r}")
-    if not finals:
-        return Judgement(Outcome.UNPARSED, None, "no explicit statement of an answer")
-    values = [value for _, value in finals if value is not None]
-    if not values:
-        return Judgement(Outcome.UNPARSED, None, f"the last statement is not {what}")
-    if len(set(values)) > 1:
-        return Judgement(Outcome.UNPARSED, None, "contradicting final statements: " + ", ".join(values)[:200])
-    return Judgement(Outcome.RIGHT if values[-1] == gold else Outcome.WRONG, values[-1], f"last statement, gold {gold}"[:300])
+
+    def verdict(_: Statement, value: str) -> Judgement:
+        return Judgement(Outcome.RIGHT if value == gold else Outcome.WRONG, value, f"last statement, gold {gold}"[:300])
+
+    return settle(finals, what, same=str.__eq__, judge=verdict)

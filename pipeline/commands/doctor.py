@@ -15,6 +15,7 @@ import yaml
 
 from data.checks import Finding, Severity, error
 from data.errors import ParamsError
+from data.verifiers.sandbox.run import probe
 from pipeline.support.machine import Package, Resources, accelerator, asked_for, packages, processor, resources
 from pipeline.support.params import PARAMS, load
 from pipeline.support.recipe import recipe_findings
@@ -75,6 +76,7 @@ def machine(here: Resources, found: Devices) -> list[tuple[str, str]]:
         ("processor", processor()),
         ("GPUs", "; ".join(gpus) or "none"),
         ("precision: auto", f"{precision.name}: {precision.why}"),
+        ("sandbox for programs", probe() or "yes"),
         ("free memory", size(here.memory)),
         ("free disk", size(here.disk)),
     ]

@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from data.checks import Severity
-from pipeline.commands.doctor import doctor, findings_of, recipes_in, verdict, versions
+from data.verifiers.sandbox.run import probe
+from pipeline.commands.doctor import doctor, findings_of, machine, recipes_in, verdict, versions
 from pipeline.support.machine import Package, Resources, asked_for, packages
 from pipeline.support.params import Params, load
 from pipeline.support.recipe import recipe_findings
@@ -125,3 +126,10 @@ def test_recipes_are_the_params_files_among_the_configs():
 
 def test_the_shipped_params_load():
     assert load(ROOT / "params.yaml").report.long == "long"
+
+
+def test_the_machine_says_whether_programs_can_be_judged(monkeypatch):
+    facts = dict(machine(ROOMY, NO_GPU))
+    assert facts["sandbox for programs"] == (probe() or "yes")
+    monkeypatch.setattr("pipeline.commands.doctor.probe", lambda: "no user namespaces")
+    assert dict(machine(ROOMY, NO_GPU))["sandbox for programs"] == "no user namespaces"

@@ -26,7 +26,7 @@ GRAMMAR = grammar(
     r"\bI\s+(?:choose|select|pick)\s+(?=(?:option|choice|letter)\b)",
     r"\bI\s+(?:choose|select|pick)\s+(?=\([A-Za-z]\)|[A-Z](?:\.|\s*\Z|\s*\n))",
     r"故选|因此选|所以选",
-    holding=r"\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?|\d{1,2}))\s+is\s+(?:the\s+)?(?:correct|right|best)\b",
+    holding=r"\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?|\d{1,2}))\s+is\s+(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess))",
 )
 ALONE = re.compile(rf"{ARTICLE}(?:{OPTION}\s*)?(?:\((?P<a>[A-Za-z])\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
 LETTERED = re.compile(

@@ -12,13 +12,16 @@ from collections.abc import Iterator
 from data.records import ExactReference
 from data.verifiers.contract import Judgement
 from data.verifiers.statements import Statement
-from data.verifiers.texts import CONTRAST, HEDGE, grammar, settled, stated_or_whole, undressed
+from data.verifiers.texts import HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "exact"
 VERSION = "1"
 INLINE = True
 GRAMMAR = grammar(holding=r"\"answer\"\s*:\s*\"(?P<value>[^\"\n]*)\"")
-REASON = re.compile(r",\s+(?:because|since|which|weil|da|car|puisque|porque|ya que|perché|pois)\s|，\s*(?:因为|因為)", re.IGNORECASE)
+CONTRAST = re.compile(
+    r",\s+(?:and\s+|und\s+|et\s+)?(?:not|nicht|pas|rather than|instead of|statt)\s|[,，]\s*(?:不是|而不是)", re.IGNORECASE
+)
+REASON = re.compile(r",\s+(?:because|since|which|weil|puisque|porque|ya que|perché)\s|，\s*(?:因为|因為)", re.IGNORECASE)
 
 
 def judge(reference: ExactReference, answer_text: str) -> Judgement:

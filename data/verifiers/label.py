@@ -31,12 +31,13 @@ GRAMMAR = grammar(
 )
 LEADING = re.compile(r"(?:(?:a|an|the|clearly|definitely|eindeutig|clairement|claramente|chiaramente|явно)\s+)*", re.IGNORECASE)
 BEHIND = re.compile(
-    r"\s*(?:\Z|[,;:.!(（，；：。！]|[–—-]\s|因为|因為"
+    r"\s*(?:\Z|[,:.](?!\d)|[;!(（，；：。！]|[–—-]\s|因为|因為"
     r"|\s(?:because|since|as|due to|given|for|under|according|weil|da|car|porque|perché|pois)\b)",
     re.IGNORECASE,
 )
 """What may follow a label."""
 BUT = re.compile(r"\s*[,;，；]?\s*(?:but|however|aber|mais|pero|ma|mas|но|但)\b", re.IGNORECASE)
+PARTS = re.compile(r"[.,;:()，；。（）]")
 CODES = re.compile(r"\n[ \t]*[A-Z]\d{1,2}(?:,[ \t]*[A-Z]\d{1,2})*\Z")
 """The categories that guard models write under their verdict."""
 
@@ -67,14 +68,14 @@ def _spellings(reference: LabelReference) -> list[tuple[str, str]]:
 
 def _stated(spellings: list[tuple[str, str]], statement: Statement) -> str | None:
     """The label that a statement begins with, if what follows it leaves it standing."""
-    if label := _only(spellings, statement.text):
-        return label
     text = _bare(statement.text)
-    found = _beginning(spellings, text)
+    whole = _only(spellings, statement.text)
+    found = (whole, len(text)) if whole else _beginning(spellings, text)
     if found is None or BUT.match(text, found[1]):
         return None
     second = _beginning(spellings, text[found[1] :].lstrip(" ,;/&+，；、"))
-    return found[0] if second is None or second[0] == found[0] else None
+    others = [second[0] if second else None, *(_only(spellings, part) for part in PARTS.split(statement.line)[1:])]
+    return found[0] if set(others) <= {None, found[0]} else None
 
 
 def _beginning(spellings: list[tuple[str, str]], text: str) -> tuple[str, int] | None:
@@ -93,4 +94,5 @@ def _bare(text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[\s_-]+", " ", unicodedata.normalize("NFKC", undressed(text))).strip().casefold()
+    joined = re.sub(r"(?<=[^\W\d_])[_-](?=[^\W\d_])", " ", unicodedata.normalize("NFKC", undressed(text)))
+    return " ".join(joined.split()).casefold()

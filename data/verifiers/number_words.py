@@ -18,7 +18,10 @@ ARTICLES = frozenset(["one", "a", "an", "ein", "eine", "eins", "un", "une", "uno
 """Numbers that may be articles or pronouns: only alone are they read."""
 OTHER_WORDS = frozenset(["once", "due", "cent"])
 """Numbers of one language that are words of another."""
-PARTS = {"half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9}
+PARTS = {
+    "half": 2, "halves": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7, "eighth": 8, "ninth": 9,
+    "tenth": 10, "eleventh": 11, "twelfth": 12, "fifteenth": 15, "sixteenth": 16, "twentieth": 20, "hundredth": 100, "thousandth": 1000,
+}  # fmt: skip
 PART = re.compile(rf"[ -](?P<part>{'|'.join(PARTS)})s?\b", re.IGNORECASE)
 AND_A_HALF = re.compile(r" and a half\b", re.IGNORECASE)
 NUMBER_WORD = re.compile(

@@ -42,14 +42,33 @@ TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
 DENIED = re.compile(r"(?:not|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
 """Behind a verb: what is not the answer."""
 DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")
-NEGATED = re.compile(r"\b(?:neither|nor|not|none|weder|noch)\b[^.\n]*\Z", re.IGNORECASE)
+NEGATED = re.compile(r"\b(?:neither|nor|not|none|doubt|deny|false|unlikely|weder|noch)\b[^.\n]*\Z", re.IGNORECASE)
 """Before a phrase that holds its value, in the same sentence."""
 SUPPOSED = re.compile(
-    r"(?:\b(?:if|suppose|supposing|assume|assuming|assumed|whether|unless|falls|wenn|angenommen|supposons|supongamos|supponiamo|suponhamos"
-    r"|если|допустим)\b|\bsi\s+(?=la\b)|\bse\s+(?=[la]\b)|如果|假设|もし|만약)[^.\n。]*\Z",
+    r"(?:\b(?:suppose|supposing|assume|assuming|assumed|whether|unless|angenommen|supposons|supongamos|supponiamo|suponhamos|допустим)\b"
+    r"|假设)[^.\n。]*\Z"
+    r"|(?:\b(?:if|falls|wenn|если)\b|\bsi\s+(?=la\b)|\bse\s+(?=[la]\b)|如果|もし|만약)[^.,\n。，、]*\Z",
     re.IGNORECASE,
 )
-"""Before a statement that is only supposed."""
+"""Before a statement that is only supposed: what follows a condition with its comma is concluded."""
+REFUSED = re.compile(
+    r"(?:\b(?:incorrect|wrong|false|worst|previous|initial|old|falsche|fausse|mauvaise|incorrecta|sbagliata|errada)\s*|\bin|\bun)\Z",
+    re.IGNORECASE,
+)
+"""Before a noun that announces an answer: which answer it is not."""
+DENIED_BEFORE = re.compile(r"\b(?:not|isn't|aren't|never|nicht|kein|pas|не)\s+(?:equal\s+to\s+)?(?:[$*_(]|\\[\[(])*\Z", re.IGNORECASE)
+DENIED_AFTER = re.compile(
+    r"(?:[\s$*_)]|\\[\])])*(?:[?？]|(?:is|was|would\s+be)\s+(?:not|wrong|incorrect|false)\b|isn't\b|ist\s+(?:nicht|falsch)\b)",
+    re.IGNORECASE,
+)
+"""Around a value that is held or boxed: it is denied, or asked."""
+RETRACTION = re.compile(
+    r"(?:^|[.!?\n]\s*|[—–]\s*|\bbut\s+)(?:oh\s+)?(?:but\s+)?(?:wait|hmm+|oops|sorry|actually|correction|no,|nein|moment|attends|espera|aspetta)\b"
+    r"|\b(?:that|this|which)(?:'s|\s+is|\s+was)\s+(?:wrong|incorrect|not\s+(?:right|correct))\b"
+    r"|\bI\s+(?:made|have\s+made)\s+(?:a|an)\s+(?:mistake|error)\b|不对|等等|いや、",
+    re.IGNORECASE,
+)
+"""Behind the last statement: its writer takes it back."""
 CORRECTION = re.compile(
     r"\b(?:wait|no|sorry|actually|correction|instead|rather|mistake|wrong|recheck|hmm|nein|moment|doch|falsch|korrektur|non|attends|erreur"
     r"|espera|perdón|aspetta|espere|нет|подожди|подождите|ошибка)\b|不对|等等|いや|待って|아니",

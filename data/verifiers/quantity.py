@@ -61,22 +61,34 @@ QUANTITY = re.compile(
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+LETTER = r"[^\W\d_\u00b2\u00b3\u00b9\u0370-\u03ff\u2070-\u209f]"
 UNIT = re.compile(
-    r"[ -]?(?:[^\W\d_]|[\u0300-\u036f\u0900-\u0dff°€£¥₹₩₽¢'’/()\" -]|\.(?=[A-Za-z ]|$)"
-    r"|(?:(?<=[^\W\d_])|(?<=[^\W\d_] ))\^ ?\{?-?[1-9]\}?|[²³]"
-    r"|[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])*"
+    rf"[ -]?(?:{LETTER}|µ(?=[A-Za-z])|[\u0300-\u036f\u0900-\u0dff°€£¥₹₩₽¢'’()\" -]|\.(?=[A-Za-z ]|$)"
+    rf"|(?:(?<={LETTER})|(?<={LETTER} ))\^ ?\{{?-?[1-9]\}}?|(?<={LETTER})[²³]"
+    rf"|/ ?(?:(?:{LETTER}){{2}}|[hsdLlgmчс](?!{LETTER}))|[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])*"
 )
-"""Words of any script, marks of vowels among them, currencies, powers, and pictures."""
-GLUED = re.compile(
-    r"(?![ -])(?!(?:mm|cm|dm|m|km|mg|g|kg|t|ms|s|min|h|hr|hrs|ml|mL|cl|dl|dL|l|L|lb|lbs|oz|ft|in|yd|mi|mph|kmh|kph|W|kW|kWh|V|A|J|kJ|N|Pa"
-    r"|Hz|K|C|F|eV|mol|am|pm|st|nd|rd|th|kr|px|GB|MB|kB|TB)\b)[A-Za-z]{1,3}\b"
+"""Words of any script but Greek, whose letters are variables; marks of vowels among them, currencies, powers, and pictures."""
+UNITS = (
+    "mm cm dm m km mg g kg t ms s min h hr hrs ml mL cl dl dL l L lb lbs oz ft in yd mi mph kmh kph W kW kWh V A J kJ N Pa Hz K C F eV mol"
+    " am pm AM PM st nd rd th kr px GB MB kB TB °C °F ha yr yrs Fr Rs Ft p ct of at as is de du da di do en an im a"
+    " km² m² cm² m³ cm³"
 )
-"""Letters that stand at a number without a space and are no unit: a term, such as 2xy."""
+"""Short words that may stand at a number."""
+NO_TERM = "|".join(re.escape(unit) for unit in UNITS.split())
+TERM = re.compile(
+    rf"[ -]?(?!(?:{NO_TERM})(?!{LETTER}|[²³]))[A-Za-z]{{1,2}}(?!{LETTER}|['’])"
+    rf"|(?![ -])(?!(?:{NO_TERM})(?!{LETTER}|[²³]))[A-Za-z]{{3}}(?!{LETTER}|['’])"
+)
+"""Few letters at a number that are no unit: a term, such as 2xy."""
 NO_UNIT = re.compile(
-    r"(?:pi|sqrt|squared|cubed|factorial|more|less|fewer|plus|minus|times|divided|to|over|and|or|not|mod|by|per cent|[abcinxyze]"
+    r"(?:squared|cubed|more|less|fewer|to|over|and|or|not|by|per cent|halves|a(?! [a-z]{3})|[bcinxyze]"
+    r"|half|(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth|twelfth|sixteenth|twentieth|hundredth|thousandth)s?"
     r"|und|oder|bis|mal|et|ou|fois|y|o|veces|e|ed|volte|и|или|до|раз)\b|[或和与至到]|から|または|또는",
     re.IGNORECASE,
 )
+"""What no unit begins with."""
+FORMULA = re.compile(r"\b(?:pi|sqrt|factorial|plus|minus|times|divided|mod|choose|ln|log|exp|sin|cos|tan|over)\b", re.IGNORECASE)
+"""What stands in no unit."""
 JOINED = re.compile(r",\s|\b(?:and|or|und|oder)\b|[≤≥<>]")
 POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 WORDS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
@@ -161,7 +173,7 @@ def _scale(found: re.Match[str]) -> int | None:
 
 
 def _is_unit(text: str) -> bool:
-    refused = NO_UNIT.match(text.lstrip(" -(")) or GLUED.match(text) or NUMBER_WORD.search(text)
+    refused = NO_UNIT.match(text.lstrip(" -(")) or TERM.match(text) or FORMULA.search(text) or NUMBER_WORD.search(text)
     return UNIT.fullmatch(text) is not None and not refused
 
 

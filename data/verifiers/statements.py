@@ -13,7 +13,23 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from data.verifiers.number_words import NUMBER_WORD, with_digits
-from data.verifiers.phrases import ANSWER, CLAUSE, CORRECTION, DENIED, DENIED_BEHIND, ENDING, LEAD, LINK, NEGATED, SUPPOSED, TRAILING
+from data.verifiers.phrases import (
+    ANSWER,
+    CLAUSE,
+    CORRECTION,
+    DENIED,
+    DENIED_AFTER,
+    DENIED_BEFORE,
+    DENIED_BEHIND,
+    ENDING,
+    LEAD,
+    LINK,
+    NEGATED,
+    REFUSED,
+    RETRACTION,
+    SUPPOSED,
+    TRAILING,
+)
 
 MAX_CONTENT_CHARACTERS = 300
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
@@ -21,6 +37,16 @@ SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.!
 COLON = re.compile(r"[:=：]")
 DRESS_ALONE = re.compile(r"(?:[\s$*_:]|\\[\[(])*\Z")
 VALUE = re.compile(r"[\d\\$=+^√π∞\u00bc-\u00be\u2150-\u215e]|^[({\[]|^\W*[A-Za-z]\W*$")
+PART_BEFORE = re.compile(
+    r"(?:[0-9)]|(?<![A-Za-z\\])[A-Za-z]|\\(?:cdot|times|div|pm|mp)\s*|[^\s*][ \t]*[+/×·^]\s*\$?|[-−]\$\s*"
+    r"|\\(?:[dtc]?frac|sqrt)\s*\{\s*|\}\s*\{\s*)\Z"
+)
+PART_AFTER = re.compile(
+    r"[ \t]*(?:\^(?!\s*\{?\s*\\circ)|_|[+*/×·]\s?(?=[\d\\({]|[A-Za-z]\b)|[-−]\s?\d|[0-9(]|[A-Za-z](?![A-Za-z])"
+    r"|\\(?:pi|sqrt|cdot|times|div|pm|[dt]?frac|binom|ln|log)(?![A-Za-z]))"
+    r"|\$?\s+(?:or|oder|ou|или)\s+\$?(?:[\d−-]|\\(?!boxed|fbox))|或"
+)
+"""What makes a box a part of something else: a factor, a term, a numerator, one of two values."""
 AFTER_BOX = re.compile(r"[ \t$]*(\\?%|(?:percent|hundred|thousand|million|billion|trillion|dozen)\b)", re.IGNORECASE)
 
 TRUTH = re.compile(r"\W*(?:yes|no|true|false|odd|even)\W*", re.IGNORECASE)
@@ -73,6 +99,8 @@ NUMERIC = Grammar(
 def final_statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
     """The statements of the last breath, in order; empty where nothing is stated explicitly."""
     found = statements(text, grammar)
+    if found and (taken_back := RETRACTION.search(text, found[-1].end)):
+        return [Statement("", taken_back.start(), taken_back.end())]
     first = len(found) - 1
     while first > 0 and _one_breath(text[found[first - 1].end : found[first].start]):
         first -= 1
@@ -135,22 +163,32 @@ def _closing_braces(text: str) -> dict[int, int]:
 
 def _boxed(text: str, start: int, begin: int, end: int) -> Statement:
     """A box with what belongs to it outside: a minus sign right before, a percent sign or "million" right after."""
+    denied = _is_unsaid(text, start, min(end + 1, len(text)))
     content = text[begin:end] if end < len(text) else ""  # an unclosed box states nothing that can be read
     while (inner := BOX.match(content.strip())) and content.strip().endswith("}"):
         content = content.strip()[inner.end() : -1]
     if text[start - 1 : start] in ("-", "−") and start > 0 and not re.match(r"[\w)}\]]", text[start - 2 : start - 1]):
         content, start = f"-{content}", start - 1
+    elif PART_BEFORE.search(text, max(0, start - 20), start):
+        content = ""
     after = AFTER_BOX.match(text, end + 1)
     if after:
-        return Statement(f"{content} {after[1]}", start, after.end())
-    return Statement(content, start, min(end + 1, len(text)))
+        return Statement(f"{content} {after[1]}", start, after.end(), denied=denied)
+    if PART_AFTER.match(text, end + 1):
+        content = ""
+    return Statement(content, start, min(end + 1, len(text)), denied=denied)
+
+
+def _is_unsaid(text: str, start: int, end: int) -> bool:
+    """Whether a value that stands there is supposed, denied or asked."""
+    before = max(0, start - 60)
+    return any(pattern.search(text, before, start) for pattern in (SUPPOSED, DENIED_BEFORE)) or DENIED_AFTER.match(text, end) is not None
 
 
 def _held(text: str, found: re.Match[str]) -> Statement:
     """What a phrase states that holds its value, or denies, asks or supposes."""
-    asked = text[found.end() : found.end() + 1] in ("?", "？")
-    unsaid = any(pattern.search(text, max(0, found.start() - 60), found.start()) for pattern in (SUPPOSED, NEGATED))
-    return Statement(found["value"], found.start(), found.end(), denied=asked or unsaid)
+    denied = _is_unsaid(text, *found.span()) or NEGATED.search(text, max(0, found.start() - 60), found.start()) is not None
+    return Statement(found["value"], *found.span(), denied=denied)
 
 
 def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -> Statement | None:
@@ -159,7 +197,7 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     stop = SENTENCE_END.search(text, begin, limit)
     end = stop.start() if stop else limit
     leads_on = stop is None and limit == following < len(text)
-    if (stop and stop[0] in "?？") or SUPPOSED.search(text, max(0, start - 60), start):
+    if (stop and stop[0] in "?？") or any(pattern.search(text, max(0, start - 60), start) for pattern in (SUPPOSED, REFUSED)):
         return None
     clause = grammar.clause.search(text, begin, end)
     end = clause.start() if clause else end

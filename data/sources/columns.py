@@ -8,6 +8,7 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from data.records import Section
+from data.verifiers import label
 
 OWN = {"choice": ("options", "gold"), "label": ("labels",), "code": ("tests", "preamble", "entry_point", "call")}
 """Verifier → the settings that it alone has; the first is needed."""
@@ -53,7 +54,7 @@ class Columns(Section):
 
     @model_validator(mode="after")
     def _spellings_tell_labels_apart(self) -> Self:
-        spelled = Counter(plain(text) for label, others in (self.labels or {}).items() for text in {label, *others})
+        spelled = Counter(label.plain(text) for name, others in (self.labels or {}).items() for text in {name, *others})
         if twice := sorted(text for text, number in spelled.items() if number > 1 or not text):
             raise ValueError(f"labels: {twice} is empty or spells two labels; each spelling must belong to one")
         return self

@@ -62,7 +62,7 @@ def gold_text(reference: LabelReference) -> str:
 
 def _spellings(reference: LabelReference) -> list[tuple[str, str]]:
     """(plain spelling, label), the longest first."""
-    every = {(_plain(spelling), label) for label, others in reference.labels.items() for spelling in (label, *others)}
+    every = {(plain(spelling), label) for label, others in reference.labels.items() for spelling in (label, *others)}
     return sorted(every, key=lambda pair: (-len(pair[0]), pair))
 
 
@@ -90,9 +90,10 @@ def _only(spellings: list[tuple[str, str]], text: str) -> str | None:
 
 
 def _bare(text: str) -> str:
-    return LEADING.sub("", HEDGE.sub("", _plain(text), count=1), count=1)
+    return LEADING.sub("", HEDGE.sub("", plain(text), count=1), count=1)
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """How spellings are compared: without markup and case, hyphens and underscores between letters as spaces."""
     joined = re.sub(r"(?<=[^\W\d_])[_-](?=[^\W\d_])", " ", unicodedata.normalize("NFKC", undressed(text)))
     return " ".join(joined.split()).casefold()

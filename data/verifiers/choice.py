@@ -63,18 +63,12 @@ def gold_text(reference: ChoiceReference) -> str:
 
 def _stated(reference: ChoiceReference, statement: Statement) -> str | None:
     """The letter that a statement names. "B. London" contradicts itself where London is another option; "B. London is large." does not."""
-    for text in (statement.line, statement.text):
-        if text and (letter := _read(reference, text)) is not None:
-            return letter
-    letter = None
-    for cut in (CONTRAST, BECAUSE):
-        short = cut.split(statement.text, maxsplit=1)[0]
-        if letter is None and short != statement.text:
-            letter = _read(reference, short)
-    behind = undressed(statement.line[len(statement.text) :].lstrip(". "))
-    if letter is not None or not behind:
-        return letter
-    return None if _option(reference, behind) else letter
+    behind = undressed(statement.line[len(statement.text) :].lstrip(". ")) if statement.line.startswith(statement.text) else ""
+    letter = _read(reference, statement.text)
+    if letter is not None and (_option(reference, behind) or letter) != letter:
+        return None
+    texts = (statement.line, *(cut.split(statement.text, maxsplit=1)[0] for cut in (CONTRAST, BECAUSE)))
+    return letter or next(filter(None, (_read(reference, text) for text in texts if text)), None)
 
 
 def _read(reference: ChoiceReference, said: str) -> str | None:

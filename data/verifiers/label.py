@@ -37,6 +37,8 @@ BEHIND = re.compile(
 )
 """What may follow a label."""
 BUT = re.compile(r"\s*[,;，；]?\s*(?:but|however|aber|mais|pero|ma|mas|но|但)\b", re.IGNORECASE)
+FIRST = re.compile(r"[.!。！]\s+|\n+|(?<=[。！])")
+WORD = re.compile(r"[^\W_]+")
 PARTS = re.compile(r"[.,;:()，；。（）]")
 CODES = re.compile(r"\n[ \t]*[A-Z]\d{1,2}(?:,[ \t]*[A-Z]\d{1,2})*\Z")
 """The categories that guard models write under their verdict."""
@@ -52,7 +54,7 @@ def judge(reference: LabelReference, answer_text: str) -> Judgement:
 def statements(reference: LabelReference, answer_text: str) -> list[Statement]:
     """The final statements of an answer: its whole text where that is nothing but a label."""
     spellings = _spellings(reference)
-    return stated_or_whole(CODES.sub("", answer_text.rstrip()), GRAMMAR, lambda text: _only(spellings, text) is not None)
+    return stated_or_whole(CODES.sub("", answer_text.rstrip()), GRAMMAR, lambda text: _first(spellings, text) is not None)
 
 
 def gold_text(reference: LabelReference) -> str:
@@ -69,13 +71,21 @@ def _spellings(reference: LabelReference) -> list[tuple[str, str]]:
 def _stated(spellings: list[tuple[str, str]], statement: Statement) -> str | None:
     """The label that a statement begins with, if what follows it leaves it standing."""
     text = _bare(statement.text)
-    whole = _only(spellings, statement.text)
+    whole = _only(spellings, statement.text) or (_first(spellings, statement.text) if not statement.line else None)
     found = (whole, len(text)) if whole else _beginning(spellings, text)
     if found is None or BUT.match(text, found[1]):
         return None
     second = _beginning(spellings, text[found[1] :].lstrip(" ,;/&+，；、"))
     others = [second[0] if second else None, *(_only(spellings, part) for part in PARTS.split(statement.line)[1:])]
     return found[0] if set(others) <= {None, found[0]} else None
+
+
+def _first(spellings: list[tuple[str, str]], text: str) -> str | None:
+    """The label that is a text's first sentence, or all of it, where no other label is named behind it: "Unsafe. It asks for a password."."""
+    first, *rest = FIRST.split(text.strip(), maxsplit=1)
+    label = _only(spellings, first)
+    behind = " ".join(["", *WORD.findall(plain(" ".join(rest))), ""])
+    return None if any(own != label and f" {spelling} " in behind for spelling, own in spellings) else label
 
 
 def _beginning(spellings: list[tuple[str, str]], text: str) -> tuple[str, int] | None:

@@ -63,7 +63,7 @@ DENIED_AFTER = re.compile(
 )
 """Around a value that is held or boxed: it is denied, or asked."""
 RETRACTION = re.compile(
-    r"(?:^|[.!?\n]\s*|[—–]\s*|\bbut\s+)(?:oh\s+)?(?:but\s+)?(?:wait|hmm+|oops|sorry|actually|correction|no,|nein|moment|attends|espera|aspetta)\b"
+    r"(?:^|[.!?\n]\s*|[—–]\s*|\bbut\s+)(?:oh\s+)?(?:but\s+)?(?:wait|hmm+|oops|sorry|actually|correction|no,|no\s+wait|nein|moment|attends|espera|aspetta)\b"
     r"|\b(?:that|this|which)(?:'s|\s+is|\s+was)\s+(?:wrong|incorrect|not\s+(?:right|correct))\b"
     r"|\bI\s+(?:made|have\s+made)\s+(?:a|an)\s+(?:mistake|error)\b|不对|等等|いや、",
     re.IGNORECASE,

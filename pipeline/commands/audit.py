@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from data.errors import RecordError, ShortcotError
@@ -26,15 +26,15 @@ GOLDEN = Path("tests/golden")
 POOL = Verify()
 
 
-def cases(folder: Path = GOLDEN, kept: Path = paths.JUDGED) -> Iterator[Judged]:
-    """All answers that people judged: the golden cases of every verifier, and your own."""
+def cases(folder: Path = GOLDEN, kept: Path = paths.JUDGED, *, kinds: Sequence[str] = ()) -> Iterator[Judged]:
+    """All answers that people judged, or those of some kinds: the golden cases of their verifiers, and your own."""
     from data.verifiers.judge import VERIFIERS
 
-    for kind in VERIFIERS:
+    for kind in kinds or VERIFIERS:
         if (path := folder / f"{kind}.jsonl").is_file():
             yield from golden(path)
     if kept.is_file():
-        yield from read_table(kept, Judged)
+        yield from (case for case in read_table(kept, Judged) if not kinds or case.reference.kind in kinds)
 
 
 def table(found: dict[str, Confusion]) -> str:
@@ -50,7 +50,7 @@ def errors(found: dict[str, Confusion]) -> str:
     """Every case on which a verifier is of another opinion, a line each."""
     return "\n".join(
         f"{kind}: expected {error.case.expected}, found {error.found}: gold {error.case.reference.value[:60]!r}, "
-        f"text {error.case.text[-100:]!r} ({error.case.why}; {error.detail[:100]})"
+        f"text {error.case.text[-100:]!r} ({'; '.join(filter(None, (error.case.why, error.detail[:100])))})"
         for kind, own in found.items()
         for error in own.errors
     )
@@ -78,6 +78,8 @@ def unjudged(found: Iterable[Judged], known: Iterable[Judged]) -> list[Judged]:
 
 def keep(judged: Path, kept: Path = paths.JUDGED) -> int:
     """Add what was judged in a file to what is kept; the last judgement of a case counts. Returns how many are new."""
+    if not judged.is_file():
+        raise RecordError(f"{judged}: no such file; `audit disagreements` writes what is to be judged")
     before: dict[str, Judged] = {case.key: case for case in read_table(kept, Judged)} if kept.is_file() else {}
     new = {case.key: case for case in read_table(judged, Judged) if case.expected is not None}
     if bad := next((case for case in new.values() if case.expected not in (Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED)), None):
@@ -93,7 +95,7 @@ def _share(share: Share) -> str:
 
 
 def _confusion(asked: argparse.Namespace) -> None:
-    found = confusions(cases(), workers=POOL.workers, timeout_seconds=POOL.timeout_seconds)
+    found = confusions(cases(kinds=asked.kind or ()), workers=POOL.workers, timeout_seconds=POOL.timeout_seconds)
     print(table(found))
     if listed := errors(found):
         print(f"\n{listed}")
@@ -115,6 +117,7 @@ def _keep(asked: argparse.Namespace) -> None:
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.set_defaults(run=_confusion)
+    parser.add_argument("--kind", action="append", help="only this verifier; may be given several times")
     modes = parser.add_subparsers()
     listing = modes.add_parser("disagreements", help="where number and math do not say the same, in the last run")
     listing.add_argument("--student", help="this student's answers in place of the teacher's")

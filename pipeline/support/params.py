@@ -337,7 +337,10 @@ def load(path: Path = PARAMS) -> Params:
     except yaml.YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML: {error}") from None
     try:
-        return Params.model_validate(values)
+        params = Params.model_validate(values)
     except ValidationError as error:
         lines = (f"  {'.'.join(map(str, e['loc'])) or '(file)'}: {e['msg']} (found {str(e['input'])[:80]!r})" for e in error.errors())
         raise ParamsError(f"{path}: {error.error_count()} setting(s) are not allowed:\n" + "\n".join(lines)) from None
+    if unknown := sorted(set(params.handoff.candidates or ()) - params.students.keys()):
+        raise ParamsError(f"{path}: handoff.candidates: {unknown} are no students; allowed: {sorted(params.students)}")
+    return params

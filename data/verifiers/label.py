@@ -81,7 +81,7 @@ def _stated(spellings: list[tuple[str, str]], statement: Statement) -> str | Non
 
 
 def _first(spellings: list[tuple[str, str]], text: str) -> str | None:
-    """The label that is a text's first sentence, or all of it, where no other label is named behind it: "Unsafe. It asks for a password."."""
+    """The label that is a text's first sentence, or all of it, where no other label is named behind it."""
     first, *rest = FIRST.split(text.strip(), maxsplit=1)
     label = _only(spellings, first)
     behind = " ".join(["", *WORD.findall(plain(" ".join(rest))), ""])

@@ -61,7 +61,7 @@ def end_ids(folder: Path) -> list[int]:
 def positions(folder: Path) -> int | None:
     """How many tokens the model in a folder can tell apart by place; None where its config.json does not say."""
     config = _settings(folder / "config.json")
-    found = config.get("max_position_embeddings", config.get("text_config", {}).get("max_position_embeddings"))
+    found = config.get("max_position_embeddings", (config.get("text_config") or {}).get("max_position_embeddings"))
     return None if found is None else int(found)
 
 

@@ -4,7 +4,9 @@ import pytest
 import yaml
 
 from data.checks import Severity
-from data.verifiers.sandbox.run import probe
+from data.records import Outcome
+from data.verifiers.sandbox import run as sandbox
+from data.verifiers.sandbox.run import Report, probe
 from pipeline.commands.doctor import doctor, findings_of, machine, recipes_in, verdict, versions
 from pipeline.support.machine import Package, Resources, asked_for, packages
 from pipeline.support.params import Params, load
@@ -133,3 +135,8 @@ def test_the_machine_says_whether_programs_can_be_judged(monkeypatch):
     assert facts["sandbox for programs"] == (probe() or "yes")
     monkeypatch.setattr("pipeline.commands.doctor.probe", lambda: "no user namespaces")
     assert dict(machine(ROOMY, NO_GPU))["sandbox for programs"] == "no user namespaces"
+
+
+def test_the_machine_says_where_the_sandbox_could_not_be_tried(monkeypatch):
+    monkeypatch.setattr(sandbox, "run", lambda *_, **__: Report(Outcome.TIMEOUT, "no end within 15 s on the clock"))
+    assert "is not known: 2 trials failed, the last: timeout: no end" in dict(machine(ROOMY, NO_GPU))["sandbox for programs"]

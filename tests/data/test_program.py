@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from data.errors import StageError
 from data.records import CodeReference, Outcome, Status, Verdict
 from data.verifiers import program
-from data.verifiers.judge import TextCase, gold_text, judge_texts
 from data.verifiers.contract import Limits
+from data.verifiers.judge import TextCase, gold_text, judge_texts
 from data.verifiers.sandbox import run as sandbox
 from data.verifiers.sandbox.run import Report
 from data.verifiers.source import blocks, stated_program
@@ -278,7 +278,7 @@ def test_a_refusal_is_not_tried_again_and_is_remarked_where_it_is_allowed(monkey
     trials(monkeypatch, REFUSED, REFUSED)
     remark = program.prepare(Limits(allow_unsandboxed=True))
     assert remark and "without a sandbox" in remark and "Operation not permitted" in remark and not program._sandboxed
-    with pytest.raises(StageError, match="set verify.allow_unsandboxed"):
+    with pytest.raises(StageError, match=r"set verify\.allow_unsandboxed"):
         program.prepare(Limits())
 
 

@@ -13,6 +13,7 @@ from pipeline.support.preflight import Look, used_findings
 from students.capabilities import capability_findings
 from students.memory import memory_findings, memory_of, shapes_of
 from students.models import Devices, precision_of
+from students.places import Places
 
 STAGES = (sample, shorten, reverify, distill, evaluate, handoff)
 """Those that spend: on a teacher's tokens, on trainings, on answers."""
@@ -62,11 +63,11 @@ def _trainings(params: Params, here: Resources, devices: Devices) -> Iterator[Fi
     base = Path(params.distill.base.path)
     is_here = (base / "config.json").is_file()
     for name, student in params.students.items():
-        training = training_of(params, name)
-        yield from capability_findings(training, devices, student.objective)
+        training, places = training_of(params, name), Places.of(name, student.train)
+        yield from capability_findings(training, devices, student.objective, places=places)
         if is_here:
             shapes = shapes_of(base, training)
             precision = precision_of(training.precision, devices)
             memory = memory_of(shapes, training, precision, length=training.max_length, objective=student.objective)
             free = here.gpu_memory if devices.gpus else here.memory / training.launch.processes
-            yield from memory_findings(memory, free, length=training.max_length)
+            yield from memory_findings(memory, free, length=training.max_length, places=places)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.checks import Finding, error
+from data.hub import folder_here
 from pipeline import distill, evaluate, handoff, reverify, sample, shorten
 from pipeline.support.machine import Resources
 from pipeline.support.params import Params, training_of
@@ -60,12 +61,11 @@ def _missing_files(params: Params) -> Iterator[Finding]:
 
 
 def _trainings(params: Params, here: Resources, devices: Devices) -> Iterator[Finding]:
-    base = Path(params.distill.base.path)
-    is_here = (base / "config.json").is_file()
+    base = folder_here(params.distill.base.path, params.distill.base.revision)
     for name, student in params.students.items():
         training, places = training_of(params, name), Places.of(name, student.train)
         yield from capability_findings(training, devices, student.objective, places=places)
-        if is_here:
+        if base is not None and (base / "config.json").is_file():
             shapes = shapes_of(base, training)
             precision = precision_of(training.precision, devices)
             memory = memory_of(shapes, training, precision, length=training.max_length, objective=student.objective)

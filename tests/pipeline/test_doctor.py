@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,20 @@ def test_of_a_model_that_is_not_here_the_checks_that_were_not_made_are_named(mod
     found = recipe_findings(changed(**FITS, sample__teacher=model), ROOMY, NO_GPU)
     assert [(each.severity, each.place) for each in found] == [(Severity.INFO, "sample.teacher")]
     assert verdict(found).startswith(f"yes, but: sample.teacher: {model['path']} is not on this machine")
+
+
+@pytest.mark.usefixtures("_models_are_there")
+def test_a_hub_model_in_the_cache_is_looked_at(tiny_base, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(tiny_base, tmp_path / "cache/models--owner--hub/snapshots" / commit)
+    model = {"path": "owner/hub", "revision": commit}
+    params = changed(**{**FITS, "sample__engine__max_model_length": 300}, sample__teacher=model, distill__base=model)
+    found = recipe_findings(params, ROOMY._replace(memory=10**5), NO_GPU)
+    assert {each.place for each in found if each.severity is Severity.ERROR} >= {"sample.engine.max_model_length", "distill.training"}
+    assert not any("not on this machine" in each.found for each in found)
 
 
 @pytest.mark.usefixtures("_models_are_there")

@@ -58,8 +58,9 @@ def run(job: Job, *, timeout_seconds: float, sandboxed: bool = True) -> Report:
 
 
 def probe() -> str | None:
-    """Why this machine allows no sandbox; None where it does. Raises StageError where that stays open: the kernel refused nothing, and
-    yet no trial came to its end, as on a machine that is too busy.
+    """Why this machine allows no sandbox; None where it does.
+
+    Raises StageError where that stays open: the kernel refused nothing, and yet no trial came to its end, as on a busy machine.
     """
     said = ""
     for _ in range(PROBES):

@@ -14,10 +14,21 @@ from typing import Literal
 from data.records import ChoiceReference, Problem, Record
 
 DEFAULT_WORDS = 8
-TOKEN = re.compile(r"[0-9]+(?:[.,][0-9]+)*|[^\W0-9]+|[^\w\s]")
+TOKEN = re.compile(r"(?:(?<![\w)\]}.])\.)?[0-9]+(?:[.,][0-9]+)*|[^\W0-9]+|'+|[^\w\s]")
 WORD = re.compile(r"[^\W\d_]{2}")
 SPEECH_MARKS = frozenset(".,;:!?\"'`“”‘’…*_")
-"""What does not tell two questions apart; operators and brackets do."""
+"""What does not tell two questions apart, unless it is MEANT; operators and brackets do."""
+BEFORE = r"(?:(?<=[0-9)\]}|])|(?<=(?<![^\W\d_])[^\W\d_]))"
+AFTER = r"[-+−]?(?:[0-9(\[{|]|[^\W\d_](?![^\W\d_]))"
+"""Ends of what is calculated with, before and after a sign: digits, brackets and single letters."""
+MEANT = re.compile(
+    rf"{BEFORE}!|!="  # a factorial
+    rf"|{BEFORE}'+(?![^\W\d_])"  # a derivative; feet
+    rf"|{BEFORE}\.(?={AFTER})"
+    rf"|{BEFORE}[,;:](?=\s*{AFTER})"  # places, arguments, a ratio, a time of the day
+    rf"|(?<=\s)[.:](?=\s)"
+)
+"""Speech marks that may be operators: where that is open, too, two questions are told apart."""
 TIMES = re.compile(r"(?<=[\w)\]])\*{1,2}(?=[\w(\[])|(?<=\s)\*{1,2}(?=\s)")
 """Stars that are operators: those of Markdown have a word on one side and none on the other."""
 
@@ -77,9 +88,11 @@ def without_overlap(
 def tokens(text: str) -> tuple[str, ...]:
     """Words, numbers, operators and brackets of `text`, without case, spacing and speech marks: equal tokens, equal question.
 
-    In a line without a word, such as a row of a board, every sign counts.
+    `5!`, `f'(2)`, `3:4` and `a,b` are told from `5`, `f(2)`, `3 4` and `a b`, and `.5` is `0.5`. In a line without a word, such as a row
+    of a board, every sign counts.
     """
-    spelled = TIMES.sub(lambda stars: " × " if len(stars[0]) == 1 else " ^ ", unicodedata.normalize("NFC", text).casefold())
+    plain = unicodedata.normalize("NFC", text).casefold().replace("’", "'")
+    spelled = TIMES.sub(lambda stars: " × " if len(stars[0]) == 1 else " ^ ", plain)
     return tuple(token for line in spelled.splitlines() for token in _of_line(line))
 
 
@@ -90,7 +103,12 @@ def spoken(found: Iterable[str]) -> tuple[str, ...]:
 
 def _of_line(line: str) -> list[str]:
     speaks = WORD.search(line) is not None
-    return [token for token in TOKEN.findall(line) if not (speaks and token in SPEECH_MARKS)]
+    found = [token for token in TOKEN.finditer(line) if not (speaks and _is_speech(token))]
+    return [f"0{token[0]}" if token[0].startswith(".") and len(token[0]) > 1 else token[0] for token in found]
+
+
+def _is_speech(token: re.Match[str]) -> bool:
+    return SPEECH_MARKS.issuperset(token[0]) and MEANT.match(token.string, token.start()) is None
 
 
 def _runs(question: str, mode: str, words: int) -> Iterator[tuple[str, ...]]:

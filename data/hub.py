@@ -33,6 +33,23 @@ def local_folder(path: str, revision: str | None) -> Path:
     return folder
 
 
+def folder_here(path: str, revision: str | None) -> Path | None:
+    """The folder of a model that lies on this machine: a local one, or a hub's that was fetched before; None where it is yet to come."""
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        return folder
+    if not _HUB_NAME.fullmatch(path) or revision is None or not _COMMIT.fullmatch(revision):
+        return None
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(path, revision=revision, ignore_patterns=NOT_NEEDED, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError, OSError):
+        return None
+    return folder if (folder / "config.json").is_file() and weights_bytes(folder) else None  # others keep single files there
+
+
 def _fetch(name: str, revision: str | None) -> Path:
     if not _HUB_NAME.fullmatch(name):
         raise ParamsError(f"model path {name!r}: no such folder, and no hub name (owner/name); give an existing folder or a hub name")
@@ -61,7 +78,7 @@ def end_ids(folder: Path) -> list[int]:
 def positions(folder: Path) -> int | None:
     """How many tokens the model in a folder can tell apart by place; None where its config.json does not say."""
     config = _settings(folder / "config.json")
-    found = config.get("max_position_embeddings", config.get("text_config", {}).get("max_position_embeddings"))
+    found = config.get("max_position_embeddings", (config.get("text_config") or {}).get("max_position_embeddings"))
     return None if found is None else int(found)
 
 

@@ -27,10 +27,23 @@ SMALL = (
 )  # fmt: skip
 TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety", "hundred")
 DIGITS = {word: str(number) for number, word in enumerate(SMALL)} | {word: str(10 * tens) for tens, word in enumerate(TENS, start=2)}
+ORDINALS = (
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh", "twelfth", "thirteenth",
+    "fourteenth", "fifteenth", "sixteenth", "seventeenth", "eighteenth", "nineteenth", "twentieth", "thirtieth", "fortieth", "fiftieth",
+    "sixtieth", "seventieth", "eightieth", "ninetieth", "hundredth", "thousandth", "millionth",
+)  # fmt: skip
+AMOUNTS = ("half", "quarter", "pair", "score", "dozen", "gross", "thousand", "million", "billion", "trillion", "double", "triple")
+DIRECTIONS = (
+    "more", "less", "fewer", "most", "least", "plus", "minus", "times", "greater", "smaller", "larger", "higher", "lower", "above", "below",
+    "increase", "increased", "increasing", "decrease", "decreased", "decreasing",
+)  # fmt: skip
 QUANTITIES = frozenset(
-    {"half", "third", "quarter", "once", "twice", "thrice", "double", "triple", "dozen", "thousand", "million", "billion"}
+    {*ORDINALS, *AMOUNTS, *DIRECTIONS, *(f"{word}s" for word in (*ORDINALS, *AMOUNTS, "increase", "decrease"))}
+    | {"halves", "halved", "doubled", "tripled", "quadruple", "quadrupled", "once", "twice", "thrice"}
 )
-"""Words that count like numbers."""
+"""Words that count like numbers, or say which way."""
+GROUPING = re.compile(r"(?<=[0-9]),(?=[0-9]{3}(?![0-9]))")
+"""A comma within a number that is no decimal one."""
 
 
 def without_near(problems: Iterable[Problem], *, threshold: float, against: Iterable[Problem] = ()) -> tuple[list[Problem], list[Drop]]:
@@ -54,7 +67,7 @@ def without_near(problems: Iterable[Problem], *, threshold: float, against: Iter
 
 def words(question: str) -> list[str]:
     """The tokens of a question, numbers in digits."""
-    return [DIGITS.get(token, token.replace(",", "")) for token in tokens(HYPHEN.sub(" ", question))]
+    return [DIGITS.get(token, GROUPING.sub("", token)) for token in tokens(HYPHEN.sub(" ", question))]
 
 
 def marks(found: Iterable[str]) -> list[str]:

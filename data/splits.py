@@ -57,6 +57,6 @@ def take(problems: Sequence[Problem], split: Split, count: int) -> list[Problem]
     if len(problems) < count:
         raise StageError(
             f"prepare.{split.value}: {count} problems are asked for, {len(problems)} remain after the checks; "
-            f"ask for at most {len(problems)}, or give a larger source"
+            f"ask for at most {len(problems)}, or give a larger source (reasoning_gym: raise prepare.source.spare)"
         )
     return list(problems[:count])

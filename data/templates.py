@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from data.chat import CLOSE, OPEN, completion_ids, join, messages, prompt_ids, text_ids
+from data.chat import QUESTION as MARK
 from data.checks import Finding, error, warning
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Said(NamedTuple):
 
 def student_findings(tokenizer: PreTrainedTokenizerBase, place: str, instruction: str | None = None) -> Iterator[Finding]:
     """Of a tokenizer that a student is trained with; it stops at its end token alone."""
-    if found := list(_lacking(tokenizer, place, pad=True)):
+    if found := list(_lacking(tokenizer, place, pad=True)) or list(_refused(tokenizer, place, instruction)):
         yield from found
         return
     yield from _turn(tokenizer, place, {int(tokenizer.eos_token_id)})
@@ -48,7 +49,7 @@ def teacher_findings(
     tokenizer: PreTrainedTokenizerBase, place: str, stops: Collection[int], instruction: str | None = None
 ) -> Iterator[Finding]:
     """Of a tokenizer that a model writes with; it stops at any of `stops`. The template may open the thinking itself."""
-    if found := list(_lacking(tokenizer, place, pad=False)):
+    if found := list(_lacking(tokenizer, place, pad=False)) or list(_refused(tokenizer, place, instruction)):
         yield from found
         return
     yield from _turn(tokenizer, place, stops)
@@ -71,6 +72,22 @@ def _lacking(tokenizer: PreTrainedTokenizerBase, place: str, *, pad: bool) -> It
     if pad:
         needs.append((tokenizer.pad_token_id, "pad token", "set pad_token in tokenizer_config.json, to a token that no text holds"))
     yield from (error(place, f"no {what}", fix) for value, what, fix in needs if value is None or value == "")
+
+
+def _refused(tokenizer: PreTrainedTokenizerBase, place: str, instruction: str | None) -> Iterator[Finding]:
+    """The template takes a question and an answer to it, with the instruction and without. Some know no system message."""
+    from jinja2 import TemplateError
+
+    other = "use the chat template of a model that answers questions"
+    inside = f"put {MARK} into the instruction's file where the question belongs: then both are the user's message"
+    for asked, fix in ((messages(QUESTION), other), (messages(QUESTION, instruction), inside)):
+        try:
+            _render(tokenizer, asked, generate=True)
+            _render(tokenizer, [*asked, _by_assistant(PROBE)])
+        except (TemplateError, TypeError) as problem:  # what a template does with a message may be of the wrong type
+            roles = " and ".join(message["role"] for message in asked)
+            yield error(place, f"the chat template refuses messages of {roles}: {type(problem).__name__}: {problem}", fix)
+            return
 
 
 def _turn(tokenizer: PreTrainedTokenizerBase, place: str, stops: Collection[int]) -> Iterator[Finding]:

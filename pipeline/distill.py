@@ -21,6 +21,7 @@ from pipeline.support.student_settings import BASE
 from students.checkpoints import publish, training_id
 from students.job import Job, Spent, Trained
 from students.launch import Finished, train
+from students.places import Places
 
 
 def distill(params: Params, lessons: Path, output: Path, *, student: str, seed: int) -> Finished:
@@ -55,6 +56,7 @@ def job_of(params: Params, lessons: Path, *, student: str, seed: int) -> Job:
         objective=settings.objective,
         seed=seed,
         instruction=instruction,
+        places=Places.of(student, settings.train),
     )
     return job.model_copy(update={"work": paths.checkpoints() / training_id(job, code=_code())})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from math import ceil
 from pathlib import Path
 
@@ -19,8 +20,13 @@ from pipeline.support.paths import DROPS, PROBLEMS
 from pipeline.support.prepare_settings import FileSource, GymSource, HubSource, LabSource, Prepare
 from pipeline.support.stage import Statistics, progress, run_stage
 
-SPARE = 1.25
-"""Problems of a generator that are made for each one asked for, since its own scorer may refuse some gold answers."""
+ADVICE = {
+    "overlaps with": "prepare.decontaminate: exact compares whole questions instead of runs of words, for problems that share sentences",
+    "near-duplicate": "prepare.near says how alike two questions may be; null looks for none",
+    "gold answer": "see whether the verifier is the right one for these answers",
+    "duplicate": "the source repeats its questions",
+}
+"""What to do about most drops, by how their reason begins."""
 
 
 def prepare(settings: Prepare, *, verify: Verify, problems: Path, drops: Path, statistics: Statistics) -> None:
@@ -50,7 +56,7 @@ def _load(settings: Prepare) -> list[Problem]:
         case LabSource():
             return lab.load(task, counts, seed=source.seed, max_steps=source.max_steps)
         case GymSource():
-            more = {split: ceil(SPARE * count) for split, count in counts.items()}
+            more = {split: ceil(source.spare * count) for split, count in counts.items()}
             return gym.load(source.name, more, task=task, seed=source.seed, arguments=source.arguments)
         case FileSource() | HubSource():
             return [problem for split in (Split.TRAIN, Split.TEST) for problem in _part_of_rows(source, split, task)]
@@ -88,12 +94,21 @@ def _clean(settings: Prepare, train: list[Problem], evaluation: list[Problem]) -
 
 
 def _check_share(settings: Prepare, loaded: int, dropped: list[Drop], drops: Path) -> None:
+    """Raises StageError where too many are dropped: for what reasons, the first of the commonest kind, and what to do about it."""
     if len(dropped) > settings.max_dropped * loaded:
-        first = dropped[0]
+        reasons = Counter(drop.reason for drop in dropped).most_common()
+        kind = Counter(_kind(drop) for drop in dropped).most_common(1)[0][0]
+        first = next(drop for drop in dropped if _kind(drop) == kind)
         raise StageError(
-            f"{len(dropped)} of {loaded} problems are dropped, more than the {settings.max_dropped:.0%} that prepare.max_dropped allows. "
-            f"The first: {first.reason} ({(first.detail or first.match)[:120]}): {first.question[:80]!r}. All stand in {drops}"
+            f"{len(dropped)} of {loaded} problems are dropped, more than the {settings.max_dropped:.0%} that prepare.max_dropped allows: "
+            f"{', '.join(f'{reason} ({count})' for reason, count in reasons)}. "
+            f"The first: {first.reason} ({(first.detail or first.match)[:120]}): {first.question[:80]!r}. "
+            f"What helps: {ADVICE[kind]}. All stand in {drops}"
         )
+
+
+def _kind(drop: Drop) -> str:
+    return next(start for start in ADVICE if drop.reason.startswith(start))
 
 
 def _count(statistics: Statistics, loaded: int, chosen: int, dropped: list[Drop]) -> None:

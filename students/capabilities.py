@@ -8,20 +8,21 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from data.checks import Finding, error, warning
+from students.places import ALL_SHARED, Places
 from students.settings import Asc, Dpo, Nat, Nce, Objective, OfPairs, SimPo, Training, Unlikelihood
 
 if TYPE_CHECKING:
     from students.models import Devices
 
-PLACE = "distill.training"
 
-
-def capability_findings(training: Training, found: Devices, objective: Objective | None = None) -> Iterator[Finding]:
+def capability_findings(
+    training: Training, found: Devices, objective: Objective | None = None, *, places: Places = ALL_SHARED
+) -> Iterator[Finding]:
     """Settings that do not go together or not with this machine; nothing is loaded for it."""
     for key, what, fix in (*_errors(training, found), *_errors_of_objective(training, objective), *_not_installed(training, found)):
-        yield error(f"{PLACE}.{key}", what, fix)
+        yield error(places.key(key), what, fix)
     for key, what, fix in _warnings(training, found):
-        yield warning(f"{PLACE}.{key}", what, fix)
+        yield warning(places.key(key), what, fix)
 
 
 def _errors(training: Training, found: Devices) -> Iterator[tuple[str, str, str]]:

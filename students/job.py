@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data.errors import StageError
 from data.records import Section
+from students.places import Places
 from students.settings import Objective, Sft, Training
 
 JOB, MODEL, TRAINED, SPENT = "job.json", "model", "training.json", "spent.json"
@@ -29,6 +30,8 @@ class Job(Section):
     seed: int
     instruction: str | None = None
     """Text of the system message."""
+    places: Places = Places()
+    """Where its settings stand, for messages; it decides nothing."""
 
     @property
     def model(self) -> Path:

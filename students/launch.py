@@ -44,7 +44,7 @@ def train(job: Job) -> Finished:
     A training that was killed goes on from its last complete checkpoint; one that had finished is not repeated.
     Raises ParamsError, PreflightError or StageError as the trainer does, and StageError where another process trains here.
     """
-    settle(capability_findings(job.training, devices(), job.objective))
+    settle(capability_findings(job.training, devices(), job.objective, places=job.places))
     job.work.mkdir(parents=True, exist_ok=True)
     with _alone(job.work) as lock:
         if (before := Trained.read(job.model)) is not None:

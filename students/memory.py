@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from data.checks import Finding, error, warning
-from students.capabilities import PLACE
+from students.places import ALL_SHARED, Places
 from students.settings import Asc, Nce, Objective, Training
 
 if TYPE_CHECKING:
@@ -145,18 +145,18 @@ def free_bytes(processes: int) -> int:
     return int(psutil.virtual_memory().available // processes)
 
 
-def memory_findings(memory: Memory, free: float, *, length: int) -> Iterator[Finding]:
+def memory_findings(memory: Memory, free: float, *, length: int, places: Places = ALL_SHARED) -> Iterator[Finding]:
     """An error where what is held for certain is more than what is `free` for one process; a warning where the estimate is."""
     held = f"weights {_gb(memory.weights)}, gradients {_gb(memory.gradients)}, optimizer {_gb(memory.optimizer)}"
     if memory.certain > free:
         yield error(
-            PLACE,
+            places.whole,
             f"each process holds {_gb(memory.certain)} ({held}), and {_gb(free)} are free",
             "set adapter: lora, quantization: nf4, or launch.strategy: zero2 or zero3 over more GPUs; or take a smaller base",
         )
     elif memory.whole > free:
         yield warning(
-            PLACE,
+            places.whole,
             f"with rows of {length} tokens each process takes about {_gb(memory.whole)} ({held}, activations about "
             f"{_gb(memory.activations)}), and {_gb(free)} are free",
             "lower micro_batch_rows or max_length, or set gradient_checkpointing: true",

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from data.checks import Finding, error, summed, warning
 from data.templates import Said, alike_findings, round_trip, student_findings
 from students.memory import free_bytes, memory_findings, memory_of, shapes_of
+from students.places import ALL_SHARED, Places
 from students.rows import IGNORED, Encoded, Row, supervised
 from students.settings import Training
 
@@ -33,14 +34,14 @@ def training_findings(job: Job, encoded: Encoded, tokenizer: PreTrainedTokenizer
     from transformers import AutoConfig, AutoTokenizer
 
     yield from student_findings(tokenizer, job.base_name, job.instruction)
-    yield from overlong_findings(encoded, job.training)
+    yield from overlong_findings(encoded, job.training, job.places)
     yield from row_findings(encoded.rows, tokenizer, instruction=job.instruction)
     yield from fit_findings(encoded.rows, AutoConfig.from_pretrained(job.base))
     if job.start is not None and (job.start / TOKENIZER).is_file():  # some objectives compare its probabilities with the student's
         yield from alike_findings(tokenizer, AutoTokenizer.from_pretrained(job.start), "students.*.from")
     length = max((len(row.input_ids) for row in encoded.rows), default=job.training.max_length)
     memory = memory_of(shapes_of(job.base, job.training), job.training, precision, length=length, objective=job.objective)
-    yield from memory_findings(memory, free_bytes(job.training.launch.processes), length=length)
+    yield from memory_findings(memory, free_bytes(job.training.launch.processes), length=length, places=job.places)
 
 
 def row_findings(rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase, *, instruction: str | None = None) -> list[Finding]:
@@ -80,9 +81,9 @@ def round_trip_findings(row: Row, tokenizer: PreTrainedTokenizerBase, instructio
     return round_trip(tokenizer, said, f"trace {row.trace_id}")
 
 
-def overlong_findings(encoded: Encoded, training: Training) -> Iterator[Finding]:
+def overlong_findings(encoded: Encoded, training: Training, places: Places = ALL_SHARED) -> Iterator[Finding]:
     """How many rows were dropped for their length: an error above `max_overlong`, and where none is left."""
-    kept, dropped = len(encoded.rows), encoded.dropped.total()
+    place, kept, dropped = places.key("max_length"), len(encoded.rows), encoded.dropped.total()
     share, (trace_id, tokens) = dropped / (kept + dropped), encoded.longest
     found = (
         f"{dropped} of {kept + dropped} rows ({share:.1%}) are longer than max_length: {training.max_length} tokens and are dropped; the "
@@ -90,9 +91,9 @@ def overlong_findings(encoded: Encoded, training: Training) -> Iterator[Finding]
     )
     if not kept or share > training.max_overlong:
         bound = f"at most {training.max_overlong:.1%} may be (max_overlong): "
-        yield error("distill.training.max_length", found, f"{bound}raise distill.training.max_length, or allow more to be dropped")
+        yield error(place, found, f"{bound}raise max_length, or allow more to be dropped")
     elif share > MANY_OVERLONG:
-        yield warning("distill.training.max_length", found, "raise it, if the students are to learn from long traces too")
+        yield warning(place, found, "raise it, if the students are to learn from long traces too")
 
 
 def collator_findings(collate: Collate, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> Iterator[Finding]:

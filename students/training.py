@@ -118,7 +118,7 @@ def _learnt(rows: list[Row], job: Job) -> list[Row]:
 def _check_wrong(job: Job, rows: list[Row]) -> None:
     """An objective that needs wrong rows must not become another one where none are left."""
     if isinstance(job.objective, Unlikelihood | OfPairs) and not any(row.wrong and supervised(row) for row in rows):
-        raise StageError(f"objective {job.objective.kind}: no wrong row is left of {len(rows)}; raise distill.training.max_length")
+        raise StageError(f"objective {job.objective.kind}: no wrong row is left of {len(rows)}; raise {job.places.key('max_length')}")
 
 
 def _watch(trainer: SFTTrainer, job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase) -> None:
@@ -130,7 +130,7 @@ def _watch(trainer: SFTTrainer, job: Job, rows: list[Row], tokenizer: PreTrained
         return  # it writes nothing that could be spoilt
     if guard.looks and any(row.wrong for row in rows) and any(not row.wrong for row in rows):
         if job.training.launch.strategy == "zero3":
-            raise ParamsError("distill.training.guard: a training with wrong rows cannot be watched under zero3; set guard.looks: 0")
+            raise ParamsError(f"{job.places.key('guard')}: a training with wrong rows cannot be watched under zero3; set guard.looks: 0")
         probe = probe_of(rows, job.training, trainer.data_collator, tokenizer)
         trainer.add_callback(Watcher(probe, guard, what=f"objective {job.objective.kind}"))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import NamedTuple
 
 from data.dedup import tokens
@@ -17,8 +18,9 @@ from data.sources.columns import Columns, plain
 from data.sources.row import Row, as_text
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-ONE = r"(?<![\w'])\(?[A-H]\)?(?![\w'])"
-OF_LETTERS = re.compile(rf"{ONE}\s*(?:,|/|&|and|or|nor)\s*{ONE}|{ONE}\s+only\b|\b(?i:options?|choices?|answers?|only)\s+{ONE}")
+CUE = r"(?i:both|only|either|neither|(?:all|none|any|one) of|options?|choices?|answers?)"
+"""A word that is said of options, so that the letters right behind it are theirs: in "vitamins A and D" they are not."""
+TAIL = r"(?=\s*(?:$|[.,;:)]|(?i:is|are|was|were|can|could|may|apply|applies|true|correct|false|only|alone|together)\b))"
 OF_THE_ABOVE = re.compile(
     r"\b(?:all|none|any|both|neither|either|some|one|two|three)\b(?: of)? (?:the )?(?:above|preceding|foregoing)\b", re.IGNORECASE
 )
@@ -53,7 +55,7 @@ def shuffled(question: str, options: Sequence[str], seed: int) -> list[int]:
     """An order of the options as places in the given one, uniform over problems."""
     given = list(range(len(options)))
     above = [place for place in given if OF_THE_ABOVE.search(options[place])]
-    if any(OF_LETTERS.search(option) for option in options) or above not in ([], given[-1:]):
+    if _points(options) or above not in ([], given[-1:]):
         return given
     words = [tokens(option) for option in options]
     content = content_id("options", seed, tokens(question), sorted(words))
@@ -102,9 +104,22 @@ def _gold(row: Row, columns: Columns, options: Sequence[Option]) -> str:
 
 def _told_apart(texts: Sequence[str]) -> list[str]:
     """Each option once: data sets repeat a wrong one now and then. Where letters are named they are left, to be refused."""
-    if any(OF_LETTERS.search(text) for text in texts):
+    if _points(texts):
         return list(texts)
     return list({_spaced(text): text for text in reversed(texts)}.values())[::-1]
+
+
+def _points(options: Sequence[str]) -> bool:
+    """Whether one of the options speaks of others by their letters."""
+    pointing = _pointing(LETTERS[: len(options)])
+    return any(pointing.search(option.strip()) for option in options)
+
+
+@cache
+def _pointing(letters: str) -> re.Pattern[str]:
+    one = rf"(?<![\w'])(?:[{letters}]|\((?i:[{letters}])\))(?![\w'])"
+    more = rf"(?:\s*(?:,\s*(?:and|or|nor)?|/|&|and|or|nor)\s*{one})"
+    return re.compile(rf"\b{CUE}\s+{one}{more}*{TAIL}|^{one}{more}+{TAIL}|^{one}\s+(?i:only|alone)\b")
 
 
 def _spaced(text: str) -> str:

@@ -23,7 +23,9 @@ class Judgement(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What a verifier that needs a process may do there; `prepare(limits)`, where its module has that, is told."""
+    """What a verifier that needs a process may do there; `prepare(limits)`, where its module has that, is told, and may
+    answer with a remark for the user.
+    """
 
     timeout_seconds: float = 5.0
     allow_unsandboxed: bool = False

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import selectors
 import signal
@@ -20,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, NamedTuple, Self
 
@@ -28,6 +30,7 @@ from data.records import Outcome
 from data.verifiers.contract import Judgement, Limits
 from data.verifiers.worker import READY
 
+_LOG = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_MEMORY_BYTES = 2 * 2**30
 START_SECONDS = 120.0
@@ -201,9 +204,11 @@ class _Worker:
         if not line:
             return self._died()
         said = json.loads(line)
-        if said == READY:
+        if isinstance(said, dict):
             self.started = True
             self._begin()
+            if said[READY] is not None:
+                _remark(said[READY])
             return None
         outcome, extracted, detail, healthy, seconds = said
         self.task, self.dead = None, not healthy
@@ -277,6 +282,12 @@ class _Worker:
             with contextlib.suppress(BrokenPipeError):  # unsent bytes of a task for a dead worker
                 if pipe is not None:
                     pipe.close()
+
+
+@cache
+def _remark(text: str) -> None:
+    """Tell the user what a verifier's process says of itself: once, however many of them say it."""
+    _LOG.warning("%s", text)
 
 
 def _cause(code: int) -> str:

@@ -25,18 +25,24 @@ MAX_CHARACTERS = 100_000
 _sandboxed, _timeout_seconds = True, Limits().timeout_seconds
 
 
-def prepare(limits: Limits) -> None:
-    """Take in the limits of this process and see whether it can have a sandbox. Raises StageError where it cannot and must."""
+def prepare(limits: Limits) -> str | None:
+    """Take in the limits of this process and see whether it can have a sandbox; a remark where it goes without.
+
+    Raises StageError where it must have one and cannot, and where that stays open.
+    """
     global _sandboxed, _timeout_seconds
     _timeout_seconds = limits.timeout_seconds
     refusal = sandbox.probe()
     _sandboxed = refusal is None
-    if refusal is not None and not limits.allow_unsandboxed:
+    if refusal is None:
+        return None
+    if not limits.allow_unsandboxed:
         raise StageError(
             f"this machine allows no sandbox for foreign programs: {refusal}. Run as root, or allow user namespaces "
             "(sysctl user.max_user_namespaces and kernel.apparmor_restrict_unprivileged_userns; in Docker "
             "--security-opt seccomp=unconfined --cap-add SYS_ADMIN), or set verify.allow_unsandboxed: true on a machine that may be harmed"
         )
+    return f"foreign programs run without a sandbox, as verify.allow_unsandboxed says: {refusal}"
 
 
 def judge(reference: CodeReference, answer_text: str) -> Judgement:

@@ -25,6 +25,7 @@ from data.records import Outcome, Reference
 from data.verifiers.contract import Judgement, Limits
 
 READY = "ready"
+"""Key of what is said first: a remark for the user, or null."""
 PEAK_SHARE = 0.75
 GRACE_SECONDS = 5
 REFERENCE: TypeAdapter[Reference] = TypeAdapter(Reference)
@@ -79,9 +80,8 @@ def main(name: str, memory_bytes: int, limits: Limits) -> None:
     judgements = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     module = importlib.import_module(name)
-    if hasattr(module, "prepare"):
-        module.prepare(limits)
-    say(judgements, READY)
+    remark = module.prepare(limits) if hasattr(module, "prepare") else None
+    say(judgements, {READY: remark})
     work(module, sys.stdin, judgements, memory_bytes)
 
 

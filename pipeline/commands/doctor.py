@@ -14,7 +14,7 @@ from typing import NamedTuple
 import yaml
 
 from data.checks import Finding, Severity, error
-from data.errors import ParamsError
+from data.errors import ParamsError, StageError
 from data.verifiers.sandbox.run import probe
 from pipeline.support.machine import Package, Resources, accelerator, asked_for, packages, processor, resources
 from pipeline.support.params import PARAMS, load
@@ -76,10 +76,18 @@ def machine(here: Resources, found: Devices) -> list[tuple[str, str]]:
         ("processor", processor()),
         ("GPUs", "; ".join(gpus) or "none"),
         ("precision: auto", f"{precision.name}: {precision.why}"),
-        ("sandbox for programs", probe() or "yes"),
+        ("sandbox for programs", sandbox()),
         ("free memory", size(here.memory)),
         ("free disk", size(here.disk)),
     ]
+
+
+def sandbox() -> str:
+    """Whether foreign programs can be kept apart here, or why not, or why that is not known."""
+    try:
+        return probe() or YES
+    except StageError as problem:
+        return str(problem)
 
 
 def findings_of(recipe: Path, here: Resources, found: Devices) -> list[Finding]:

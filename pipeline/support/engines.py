@@ -35,11 +35,12 @@ def sampling_settings(sampling: Sampling) -> SamplingSettings:
 
 def tokenizer_of(source: ModelSource) -> PreTrainedTokenizerBase:
     """The tokenizer of a model, loaded once. Raises EngineError where the folder has none."""
-    return _tokenizer(local_folder(source.path, source.revision))
+    return tokenizer_in(local_folder(source.path, source.revision))
 
 
 @lru_cache(maxsize=4)
-def _tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+def tokenizer_in(folder: Path) -> PreTrainedTokenizerBase:
+    """The tokenizer that lies in a folder, loaded once. Raises EngineError where it has none."""
     from transformers import AutoTokenizer
 
     try:

@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 from data.checks import Finding, error, info, settle, warning
 from data.errors import EngineError, ParamsError, TextFormatError
-from data.hub import end_ids, local_folder, positions, weights_bytes
+from data.hub import end_ids, folder_here, local_folder, positions, weights_bytes
 from data.templates import student_findings, teacher_findings
-from pipeline.support.engines import instruction_of, tokenizer_of
+from pipeline.support.engines import instruction_of, tokenizer_in
 from pipeline.support.machine import REQUIREMENTS, Resources, accelerator, asked_for, installed, packages, resources
 from pipeline.support.params import EngineSettings, ModelSource
 from teachers.engine import EngineSpec, ModelRef
@@ -49,13 +49,15 @@ class UsedModel(NamedTuple):
     def findings(self, look: Look) -> Iterator[Finding]:
         """Of its folder, and of its tokenizer and template as they are used."""
         source = self.source
-        if not look.fetch and not Path(source.path).expanduser().is_dir():
+        here = None if look.fetch else folder_here(source.path, source.revision)
+        if not look.fetch and here is None:
             found = f"{source.path} is not on this machine, so its tokenizer, chat template, positions and memory were not looked at"
             fix = "a hub's is fetched when a stage needs it (name its revision); a local folder must be put there"
             yield info(self.place, found, fix)
             return
         try:
-            folder, text, tokenizer = local_folder(source.path, source.revision), instruction_of(self.instruction), tokenizer_of(source)
+            folder, text = local_folder(str(here or source.path), source.revision), instruction_of(self.instruction)
+            tokenizer = tokenizer_in(folder)
         except (ParamsError, TextFormatError, EngineError) as problem:
             yield error(self.place, str(problem), "nothing of this model was looked at further")
             return
@@ -120,7 +122,8 @@ def version_findings() -> Iterator[Finding]:
 def _folder_here(source: ModelSource, look: Look) -> Path:
     """Where the model lies; a place without files where it does not: that is said where it is asked."""
     with suppress(ParamsError, TextFormatError):
-        return local_folder(source.path, source.revision) if look.fetch else Path(source.path).expanduser()
+        here = local_folder(source.path, source.revision) if look.fetch else folder_here(source.path, source.revision)
+        return here or Path(source.path)
     return Path(source.path)
 
 

@@ -41,15 +41,14 @@ class HubSource(Columns):
 
 
 class GymSource(Section):
-    """Problems of a reasoning-gym generator, judged by its own scorer.
-
-    Its questions share their sentences, so that they are compared whole (`decontaminate: exact`).
-    """
+    """Problems of a reasoning-gym generator, judged by its own scorer."""
 
     kind: Literal["reasoning_gym"] = "reasoning_gym"
     name: str
     """The data set, such as `chain_sum`."""
     seed: int = Field(0, ge=0)
+    spare: float = Field(1.25, ge=1)
+    """Problems that are made for each one asked for, since the generator's own scorer may refuse some gold answers."""
     arguments: dict[str, Any] = {}
     """They go to the generator as they are; `seed` and `size` are set here."""
 
@@ -69,12 +68,16 @@ class Prepare(Section):
     validation: int = Field(ge=1)
     test: int = Field(ge=1)
     ngram_words: int = Field(8, ge=2)
-    """A training question that shares this many words in a row with an evaluation question is dropped; 0 steps of the lab share sentences,
-    so the lab compares whole questions (`decontaminate: exact`)."""
-    decontaminate: Literal["ngram", "exact"] = "ngram"
+    """With `decontaminate: ngram`, a training question that shares this many words in a row with an evaluation question is dropped."""
+    decontaminate: Literal["ngram", "exact"] = Field(default_factory=lambda known: _decontaminate(known.get("source")))
+    """What of questions is compared: runs of words, or (`exact`) the whole. A generator's problems share their sentences, so they are
+    compared whole where nothing is said here."""
     near: float | None = Field(None, ge=0.5, le=1)
     """A training question is dropped, too, where it is this similar to an evaluation question or to an earlier training question, and holds
-    the same numbers (data/near.py); null: it is not looked for. at 0.8, one word in
-    twenty may differ."""
+    the same numbers (data/near.py); null: it is not looked for. At 0.8, one word in twenty may differ."""
     max_dropped: float = Field(0.2, ge=0, le=1)
     """The stage fails where more than this share of the problems is dropped."""
+
+
+def _decontaminate(source: object) -> Literal["ngram", "exact"]:
+    return "exact" if isinstance(source, LabSource | GymSource) else "ngram"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.checks import Finding, error
+from data.hub import folder_here
 from pipeline import distill, evaluate, handoff, reverify, sample, shorten
 from pipeline.support.machine import Resources
 from pipeline.support.params import Params, training_of
@@ -13,6 +14,7 @@ from pipeline.support.preflight import Look, used_findings
 from students.capabilities import capability_findings
 from students.memory import memory_findings, memory_of, shapes_of
 from students.models import Devices, precision_of
+from students.places import Places
 
 STAGES = (sample, shorten, reverify, distill, evaluate, handoff)
 """Those that spend: on a teacher's tokens, on trainings, on answers."""
@@ -59,14 +61,13 @@ def _missing_files(params: Params) -> Iterator[Finding]:
 
 
 def _trainings(params: Params, here: Resources, devices: Devices) -> Iterator[Finding]:
-    base = Path(params.distill.base.path)
-    is_here = (base / "config.json").is_file()
+    base = folder_here(params.distill.base.path, params.distill.base.revision)
     for name, student in params.students.items():
-        training = training_of(params, name)
-        yield from capability_findings(training, devices, student.objective)
-        if is_here:
+        training, places = training_of(params, name), Places.of(name, student.train)
+        yield from capability_findings(training, devices, student.objective, places=places)
+        if base is not None and (base / "config.json").is_file():
             shapes = shapes_of(base, training)
             precision = precision_of(training.precision, devices)
             memory = memory_of(shapes, training, precision, length=training.max_length, objective=student.objective)
             free = here.gpu_memory if devices.gpus else here.memory / training.launch.processes
-            yield from memory_findings(memory, free, length=training.max_length)
+            yield from memory_findings(memory, free, length=training.max_length, places=places)

@@ -88,10 +88,28 @@ def test_equal_questions_in_other_cases_get_one_order() -> None:
     assert shuffled("Which one?", OPTIONS, 3) == shuffled("which ONE", [own.upper() for own in OPTIONS], 3)
 
 
-@pytest.mark.parametrize("pointing", ["Both A and C", "A and B only", "B, C and D", "Neither (A) nor (B)", "Only A", "answer B"])
+@pytest.mark.parametrize(
+    "pointing",
+    [
+        "Both A and C", "A and B only", "B, C and D", "Neither (A) nor (B)", "Only A", "answer B", "A or B", "A & B.", "B only",
+        "A, B, and C",
+        "both (a) and (b)", "Either A or B is true", "None of A, B or C", "It is neither A nor B",
+    ],
+)  # fmt: skip
 def test_options_that_name_letters_keep_the_order(pointing: str) -> None:
     for number in range(20):
         assert shuffled(f"Which {number}?", ["x", "y", "z", pointing], 0) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        "Vitamins A and D", "blood group A or B", "Vitamin A only", "Hepatitis B, C and D", "Only A few", "A and E", "both E and F", "A",
+        "Schools give only A grades", "between A and B", "A boat and B", "both a and b",
+    ],
+)  # fmt: skip
+def test_letters_that_name_no_option_do_not_keep_the_order(plain: str) -> None:
+    assert len({tuple(shuffled(f"Which {number}?", ["x", "y", "z", plain], 0)) for number in range(40)}) > 10
 
 
 def test_all_of_the_above_stays_last() -> None:

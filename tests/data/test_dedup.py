@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,6 +32,48 @@ def test_numbers_signs_and_operators_tell_questions_apart() -> None:
     questions += ["What is (2 + 3) * 4?", "What is 2 + (3 * 4)?", "What is 2 + 3 * 4?", "What is 2 + 3*(4)?"]
     kept, drops = without_duplicates(map(problem, questions))
     assert (len(kept), drops) == (len(questions), [])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("What is 5! + 1?", "What is 5 + 1?"),
+        ("What is (2 + 1)! now?", "What is (2 + 1) now?"),
+        ("Is x != 3 true?", "Is x = 3 true?"),
+        ("Given f, find f'(2).", "Given f, find f(2)."),
+        ("Find f''(2).", "Find f'(2)."),
+        ("Find f’(2).", "Find f(2)."),
+        ("Solve y' + y = 0.", "Solve y + y = 0."),
+        ("What is .5 / 5?", "What is 5 / 5?"),
+        ("What is -.5 plus 1?", "What is -5 plus 1?"),
+        ("Mix them 3:4.", "Mix them 3 4."),
+        ("Mix them 3 : 4.", "Mix them 3 4."),
+        ("Mix a:b evenly.", "Mix a b evenly."),
+        ("Sort a,b,c now.", "Sort a b c now."),
+        ("Sort a, b now.", "Sort a b now."),
+        ("What is f(x,-2)?", "What is f(x -2)?"),
+        ("What is a.b here?", "What is a b here?"),
+        ("What is A . B here?", "What is A B here?"),
+    ],
+)
+def test_signs_that_may_be_operators_tell_questions_apart(one: str, other: str) -> None:
+    assert tokens(one) != tokens(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Ana has 5. Ben has 3, Cid has 4: how many?", "ana has 5 ben has 3 cid has 4 how many"),
+        ("It's Ana's; isn't it so good!", "it's ana's isn't it so good"),
+        ("'How many?', she asks, and \"why\".", "How many she asks and why"),
+        ("The first is x. How many are y?", "The first is x how many are y"),
+        ("What is .5 + 1?", "What is 0.5 + 1?"),
+        ("Sort a, b now.", "Sort a,b now."),
+        ("Mix them 3:4.", "Mix them 3 : 4"),
+    ],
+)
+def test_signs_of_speech_do_not_tell_questions_apart(one: str, other: str) -> None:
+    assert tokens(one) == tokens(other)
 
 
 def test_stars_of_markdown_do_not_tell_questions_apart() -> None:

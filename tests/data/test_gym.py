@@ -1,8 +1,14 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
+from contextlib import suppress
+from importlib import import_module
 from importlib.metadata import version
+from pathlib import Path
+from tokenize import TokenError
+from types import ModuleType
 
 import pytest
 import reasoning_gym
@@ -103,33 +109,129 @@ def test_a_scorer_may_accept_another_answer_than_the_gold_and_reads_what_the_dat
     assert gym.judge(narrow, "The answer is \\boxed{9 + 9 + 3 + 3}.").outcome is Outcome.WRONG
 
 
-@pytest.mark.parametrize(
-    "attack",
-    [
-        "__import__('os').system('true')", "open('x', 'w')", "[print][0]('x')", "(print)('x')", "().mro", "f'{1}'", "exec('1')",
-        "[x := 1]", "lambda: 1", "x! + print (1)",
-    ],
+ATTACKS = (
+    "__import__('os').system('true')", "open('x', 'w')", "[print][0]('x')", "(print)('x')", "().mro", "f'{1}'", "exec('1')", "[x := 1]",
+    "lambda: 1", "x! + print (1)", "x!\nprint(1)", "(open\\\n(1))", "open!(1)", "sin(x)(1)", "sin(open(1))", "sin(*x)", "sin(x=1)",
+    "[1 for x in y]", "x.y", "x[1]", "1 if x else y", "not x", "x @ y", "'a' * 9", "ｏｐｅｎ(1)", "[1, 2] # 3", "-" * 3000,
+    "1 + " * 1000 + "1", "(" * 300 + ")" * 300, "[open(1)]", "[open\\\n(1)]", "1, open(1)", "lambda", "Integral(x, x)",
 )  # fmt: skip
-def test_a_text_that_could_run_code_reaches_no_scorer_that_evaluates(attack: str) -> None:
-    reference = GymReference(dataset="number_sorting", entry=repr({"question": "Sort.", "metadata": {}}), value="['1']")
-    assert not gym.is_harmless(reference, attack)
-    assert gym.judge(reference, f"\\boxed{{{attack}}}").outcome is Outcome.UNPARSED
+CREATES = ('open\\\n("{file}",chr\\\n(119))', '(open#\n("{file}",chr#\n(119)))', '[open("{file}","w")]', 'sin(open("{file}","w"))')
+
+
+@pytest.mark.parametrize("dataset", ["number_sorting", "simple_integration", "puzzle24", "string_insertion"])
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_text_that_could_run_code_reaches_no_scorer_that_evaluates(attack: str, dataset: str) -> None:
+    reference = GymReference(dataset=dataset, entry=repr({"question": "Sort.", "metadata": {}}), value="['1']")
+    if attack not in ("lambda", "not x", "1 if x else y", "'a' * 9") or dataset in gym.FORMULAS:
+        assert not gym.is_harmless(reference, attack)
     assert gym.is_harmless(SUM, attack)
 
 
-@given(st.sampled_from(["['1', '2.5']", "3*x**2 + sin(x)/2 - exp(2*x)", "(1 + 2)*3.5", "A B C", "[[0, 1], [1, 0]]", "ABCDD"]))
-def test_answers_as_asked_for_are_harmless(answer: str) -> None:
-    assert all(gym.is_harmless(GymReference(dataset=name, entry="{}", value="0"), answer) for name in gym.EVALUATED)
+@pytest.mark.parametrize("dataset", sorted(gym.LITERALS | gym.FORMULAS))
+@pytest.mark.parametrize("attack", CREATES)
+def test_no_answer_makes_a_file(attack: str, dataset: str, tmp_path: Path) -> None:
+    metadata = {
+        "variable": "x",
+        "integrand": "x",
+        "valid_answers": [],
+        "problem": "1",
+        "numbers": [1],
+        "target": 1,
+        "direction": "ascending",
+    }
+    reference = GymReference(dataset=dataset, entry=repr({"question": "?", "metadata": metadata}), value="1")
+    file = tmp_path / "made"
+    assert gym.judge(reference, f"\\boxed{{{attack.format(file=file)}}}").outcome is Outcome.UNPARSED
+    assert not file.exists()
+
+
+LITERAL_ANSWERS = ("['1', '2.5']", "A B C", "[[0, 1], [1, 0]]", "ABCDD", "0 1\n1 0", "_ _ Q", "1, 2, 3", "0x1f")
+FORMULA_ANSWERS = (
+    "3*x**2 + sin(x)/2 - exp(2*x)",
+    "(1 + 2)*3.5",
+    "4! + 2**3",
+    "-(x - 1)!/2",
+    "x^2",
+    "2*(2 - 8*x)**(3/2)/3 + C",
+    "(sin(x)\n + 1)",
+)
+
+
+@pytest.mark.parametrize(
+    ("datasets", "answers"), [(gym.LITERALS, LITERAL_ANSWERS), (gym.FORMULAS, FORMULA_ANSWERS)], ids=["literals", "formulas"]
+)
+def test_answers_as_asked_for_are_harmless(datasets: frozenset[str], answers: tuple[str, ...]) -> None:
+    references = [GymReference(dataset=name, entry="{}", value="0") for name in datasets]
+    assert [answer for answer in answers for reference in references if not gym.is_harmless(reference, answer)] == []
+
+
+NAME_OR_CALL = st.sampled_from(
+    ["x", "C", "1", "2.5", "sin(x)", "open", "open(1)", "x.real", "(", ")", "+", "**", "!", " ", "\n", "\\\n", "#"]
+)
+
+
+@given(st.lists(NAME_OR_CALL, max_size=8).map("".join))
+def test_what_is_passed_on_to_sympy_calls_nothing_but_functions(text: str) -> None:
+    from sympy.parsing.sympy_parser import standard_transformations, stringify_expr
+
+    if not gym.is_harmless(GymReference(dataset="puzzle24", entry="{}", value="0"), text):
+        return
+    space: dict[str, object] = {"sin": abs, **vars(builtins)}
+    with suppress(TokenError, SyntaxError):  # then parse_expr ends there, too
+        code = ast.parse(stringify_expr(text.strip(), {}, space, standard_transformations), mode="eval")
+        calls = {ast.unparse(node.func) for node in ast.walk(code) if isinstance(node, ast.Call)}
+        assert calls <= {"Symbol", "Integer", "Float", "factorial", "sin"}
+
+
+EVALUATES = {"eval", "exec", "compile", "parse_expr", "sympify", "simplify", "S", "N", "expand", "factor", "solve", "__import__", "system"}
+
+
+def defined(module: ModuleType) -> dict[str, list[ast.FunctionDef]]:
+    """The functions and methods of a module, and of those of the library that it imports from, by name."""
+    tree = ast.parse(inspect.getsource(module))
+    found: dict[str, list[ast.FunctionDef]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef):
+            found.setdefault(node.name, []).append(node)
+        elif isinstance(node, ast.ImportFrom) and (node.level or (node.module or "").startswith("reasoning_gym")):
+            base = import_module("." * node.level + (node.module or ""), module.__package__)
+            for alias in node.names:
+                own = inspect.getmodule(getattr(base, alias.name, None))
+                if own not in (None, module) and own.__name__.startswith("reasoning_gym."):
+                    for inner in ast.walk(ast.parse(inspect.getsource(own))):
+                        if isinstance(inner, ast.FunctionDef):
+                            found.setdefault(inner.name, []).append(inner)
+    return found
+
+
+def evaluates(dataset: type) -> bool:
+    """Whether a scorer, or a function that it may reach by name, evaluates a text."""
+    functions = defined(inspect.getmodule(dataset.score_answer))
+    queue, seen = ["score_answer"], set()
+    while queue:
+        name = queue.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for function in functions[name]:
+            called = {ast.unparse(node.func).rpartition(".")[2] for node in ast.walk(function) if isinstance(node, ast.Call)}
+            if (called & EVALUATES) - functions.keys():
+                return True
+            used = {node.id for node in ast.walk(function) if isinstance(node, ast.Name)}
+            used |= {node.attr for node in ast.walk(function) if isinstance(node, ast.Attribute)}
+            queue += used & functions.keys()
+    return False
 
 
 def test_every_scorer_that_evaluates_is_known() -> None:
-    found = set()
-    for name, (dataset, _) in DATASETS.items():
-        module = ast.parse(inspect.getsource(inspect.getmodule(dataset)))
-        scoring = [node for node in ast.walk(module) if isinstance(node, ast.FunctionDef) and "score" in node.name]
-        calls = {ast.unparse(node.func) for own in scoring for node in ast.walk(own) if isinstance(node, ast.Call)}
-        found |= {name} if calls & {"eval", "exec", "parse_expr", "sympify", "sp.sympify", "compile"} else set()
-    assert found <= gym.EVALUATED
+    found = {name for name, (dataset, _) in DATASETS.items() if evaluates(dataset)}
+    assert found == gym.LITERALS | gym.FORMULAS
+
+
+def test_gold_answers_of_scorers_that_evaluate_are_right() -> None:
+    problems = [problem for name in sorted(gym.LITERALS | gym.FORMULAS) for problem in made(name, {Split.TRAIN: 4})]
+    found = {problem.question: gym.judge(problem.reference, gym.gold_text(problem.reference)) for problem in problems}
+    assert {question: judgement for question, judgement in found.items() if judgement.outcome is Outcome.UNPARSED} == {}
 
 
 def test_the_version_names_the_installed_library() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import ParamsError, TextFormatError
-from data.hub import local_folder
+from data.hub import folder_here, local_folder, positions
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -36,6 +36,38 @@ def test_a_folder_that_is_no_model_is_named(tmp_path: Path) -> None:
         folder = model(tmp_path / f"bare{number}", config__json="{}", tokenizer_config__json=settings)
         with pytest.raises(TextFormatError, match="chat template"):
             local_folder(str(folder), None)
+
+
+def cached(cache: Path, name: str, **files: str) -> Path:
+    """A snapshot as a hub's client keeps it."""
+    folder = cache / f"models--{name.replace('/', '--')}" / "snapshots"
+    folder.mkdir(parents=True)
+    return model(folder / COMMIT, **files)
+
+
+def test_a_hub_model_that_was_fetched_before_is_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    folder = cached(tmp_path, "owner/whole", config__json="{}", model__safetensors="x")
+    cached(tmp_path, "owner/part", config__json="{}")
+    assert folder_here("owner/whole", COMMIT) == folder and folder_here(str(folder), None) == folder
+    others = [("owner/whole", None), ("owner/whole", "main"), ("owner/whole", COMMIT[::-1]), ("owner/part", COMMIT), ("owner/none", COMMIT)]
+    assert [folder_here(name, revision) for name, revision in others] == [None] * len(others)
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ("{}", None),
+        ('{"text_config": null}', None),
+        ('{"text_config": {}}', None),
+        ('{"text_config": {"max_position_embeddings": 8}}', 8),
+        ('{"max_position_embeddings": 4, "text_config": null}', 4),
+    ],
+)
+def test_positions_are_those_of_the_model_or_of_its_text_part(tmp_path: Path, config: str, expected: int | None) -> None:
+    assert positions(model(tmp_path / "model", config__json=config)) == expected
 
 
 @pytest.mark.parametrize(

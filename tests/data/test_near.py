@@ -30,7 +30,20 @@ def test_one_other_word_of_many_is_a_near_duplicate() -> None:
 
 
 @pytest.mark.parametrize(
-    "numbers", [(20, 6), (5, 20), (21, 5), ("20.5", 5), ("twenty", "six"), ("20 + 1", 5), ("20", "fifteen"), (20, "half")]
+    "numbers",
+    [
+        (20, 6),
+        (5, 20),
+        (21, 5),
+        ("20.5", 5),
+        ("twenty", "six"),
+        ("20 + 1", 5),
+        ("20", "fifteen"),
+        (20, "half"),
+        ("20,5", 5),
+        (20, "a fifth"),
+        (20, "a pair"),
+    ],
 )
 def test_other_numbers_make_another_problem(numbers: tuple[object, object]) -> None:
     pair = [problem(STORY.format(20, 5)), problem(STORY.format(*numbers))]
@@ -58,6 +71,20 @@ def test_numbers_in_words_and_digits_and_hyphens_are_read_alike() -> None:
     assert marks(words("x-3")) == marks(words("x - 3")) != marks(words("x + 3"))
     pair = [problem(STORY.format("twenty", 5)), problem(STORY.format(20, "five"))]
     assert len(without_near(pair, threshold=0.8)[0]) == 1
+
+
+def test_commas_are_left_out_before_three_digits_alone() -> None:
+    assert words("cost 1,5 and 1,200 and 1,234,567.5 and 12,3456") == ["cost", "1,5", "and", "1200", "and", "1234567.5", "and", "12,3456"]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("sixth", "tenth"), ("pair", "score"), ("more", "less"), ("increase", "decrease"), ("fifths", "tenths"), ("twice", "thrice")],
+)
+def test_ordinals_quantities_and_directions_make_another_problem(one: str, other: str) -> None:
+    story = f"{STORY.format(20, 5)} Think of the {{}} of that before you answer, please."
+    pair = [problem(story.format(word)) for word in (one, other)]
+    assert without_near(pair, threshold=0.7)[0] == pair
 
 
 def test_evaluation_is_looked_at_first_and_another_answer_is_named() -> None:

@@ -13,10 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from data.errors import StageError
 from data.records import CodeReference, Outcome, Status, Verdict
 from data.verifiers import program
+from data.verifiers.contract import Limits
 from data.verifiers.judge import TextCase, gold_text, judge_texts
 from data.verifiers.sandbox import run as sandbox
+from data.verifiers.sandbox.run import Report
 from data.verifiers.source import blocks, stated_program
 
 REFUSAL = sandbox.probe()
@@ -233,13 +236,50 @@ from data.verifiers.sandbox import kernel
 kernel.drop_capabilities()
 reference = CodeReference(value="def f(): return 1", tests="assert f() == 1", entry_point="f")
 case = TextCase("a", reference, gold_text(reference), Status.OK)
-print(*judge_texts([case], workers=1, timeout_seconds=20, allow_unsandboxed=sys.argv[1] == "allowed"))
+print(*judge_texts([case, case], workers=2, timeout_seconds=20, allow_unsandboxed=sys.argv[1] == "allowed"))
 """
 only_root = pytest.mark.skipif(os.getuid() != 0, reason="only root can give up the rights by which it makes a sandbox, as a container does")
 
 
 def without_rights(setting: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", WITHOUT_RIGHTS, setting], capture_output=True, text=True, cwd=GOLDEN.parents[1])
+
+
+def trials(monkeypatch: pytest.MonkeyPatch, *found: Report | sandbox.SandboxError) -> list[Report | sandbox.SandboxError]:
+    """Have the sandbox's runs end so, one after another; the rest is what was not asked for."""
+    left = list(found)
+
+    def run(*_: object, **__: object) -> Report:
+        if isinstance(said := left.pop(0), Report):
+            return said
+        raise said
+
+    monkeypatch.setattr(sandbox, "run", run)
+    monkeypatch.setattr(program, "_sandboxed", True)
+    return left
+
+
+BUSY, GOOD = Report(Outcome.TIMEOUT, "no end within 15 s on the clock"), Report(Outcome.RIGHT, "")
+REFUSED = sandbox.SandboxError("unshare: Operation not permitted")
+
+
+def test_a_trial_that_takes_too_long_is_tried_again_and_is_no_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = trials(monkeypatch, BUSY, GOOD)
+    assert program.prepare(Limits(allow_unsandboxed=True)) is None and not left and program._sandboxed
+
+
+def test_where_no_trial_ends_nothing_runs_though_it_may_run_without_a_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    trials(monkeypatch, *[BUSY] * sandbox.PROBES)
+    with pytest.raises(StageError, match="is not known: 2 trials failed, the last: timeout: no end within 15 s"):
+        program.prepare(Limits(allow_unsandboxed=True))
+
+
+def test_a_refusal_is_not_tried_again_and_is_remarked_where_it_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    trials(monkeypatch, REFUSED, REFUSED)
+    remark = program.prepare(Limits(allow_unsandboxed=True))
+    assert remark and "without a sandbox" in remark and "Operation not permitted" in remark and not program._sandboxed
+    with pytest.raises(StageError, match=r"set verify\.allow_unsandboxed"):
+        program.prepare(Limits())
 
 
 @only_root
@@ -254,3 +294,4 @@ def test_without_a_sandbox_nothing_runs() -> None:
 def test_without_a_sandbox_programs_run_where_that_is_allowed() -> None:
     done = without_rights("allowed")
     assert "outcome=<Outcome.RIGHT" in done.stdout and "(not sandboxed)" in done.stdout, done.stderr
+    assert done.stderr.count("foreign programs run without a sandbox, as verify.allow_unsandboxed says: [Errno 1] unshare") == 1

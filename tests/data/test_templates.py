@@ -61,6 +61,25 @@ def test_a_template_that_hides_the_answer_is_refused(trapped):
     assert "does not show the assistant's message" in of_student(trapped)[0].found
 
 
+NO_SYSTEM = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+
+
+@pytest.mark.parametrize("findings", [student_findings, lambda *given: teacher_findings(*given[:2], [given[0].eos_token_id], given[2])])
+def test_a_template_without_system_messages_takes_an_instruction_around_the_question_alone(trapped, findings):
+    trapped.chat_template = NO_SYSTEM + trapped.chat_template
+    (finding,) = findings(trapped, "sample.teacher", "Think briefly.")
+    assert finding.severity is Severity.ERROR and "System role not supported" in finding.found
+    assert "put {question} into the instruction's file" in finding.fix
+    assert list(findings(trapped, "sample.teacher", "Think briefly. {question}")) == list(findings(trapped, "sample.teacher", None)) == []
+
+
+@pytest.mark.parametrize("template", ["{% if %}", "{{ raise_exception('never') }}", "{{ messages[0]['content'] + 1 }}"])
+def test_a_template_that_cannot_be_rendered_is_refused(trapped, template):
+    trapped.chat_template = template
+    for found in (of_student(trapped), of_teacher(trapped)):
+        assert ["the chat template refuses messages of user: " in finding.found for finding in found] == [True]
+
+
 def test_a_template_that_shows_the_assistant_otherwise_when_generating_is_a_warning(trapped):
     trapped.chat_template = trapped.chat_template.replace(GENERATE, "{{- '<|assistant|> ' -}}")
     assert [(finding.severity, "when it is asked" in finding.found) for finding in of_student(trapped)] == [(Severity.WARNING, True)]

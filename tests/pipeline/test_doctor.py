@@ -1,10 +1,13 @@
+import shutil
 from pathlib import Path
 
 import pytest
 import yaml
 
 from data.checks import Severity
-from data.verifiers.sandbox.run import probe
+from data.records import Outcome
+from data.verifiers.sandbox import run as sandbox
+from data.verifiers.sandbox.run import Report, probe
 from pipeline.commands.doctor import doctor, findings_of, machine, recipes_in, verdict, versions
 from pipeline.support.machine import Package, Resources, asked_for, packages
 from pipeline.support.params import Params, load
@@ -76,6 +79,20 @@ def test_of_a_model_that_is_not_here_the_checks_that_were_not_made_are_named(mod
 
 
 @pytest.mark.usefixtures("_models_are_there")
+def test_a_hub_model_in_the_cache_is_looked_at(tiny_base, tmp_path, monkeypatch):
+    from huggingface_hub import constants
+
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    shutil.copytree(tiny_base, tmp_path / "cache/models--owner--hub/snapshots" / commit)
+    model = {"path": "owner/hub", "revision": commit}
+    params = changed(**{**FITS, "sample__engine__max_model_length": 300}, sample__teacher=model, distill__base=model)
+    found = recipe_findings(params, ROOMY._replace(memory=10**5), NO_GPU)
+    assert {each.place for each in found if each.severity is Severity.ERROR} >= {"sample.engine.max_model_length", "distill.training"}
+    assert not any("not on this machine" in each.found for each in found)
+
+
+@pytest.mark.usefixtures("_models_are_there")
 def test_a_training_that_does_not_fit_is_an_error_with_its_parts():
     small = ROOMY._replace(memory=10**5)
     found = [each for each in recipe_findings(changed(**FITS, plan__memory_gigabytes=0), small, NO_GPU) if each.place == "distill.training"]
@@ -133,3 +150,8 @@ def test_the_machine_says_whether_programs_can_be_judged(monkeypatch):
     assert facts["sandbox for programs"] == (probe() or "yes")
     monkeypatch.setattr("pipeline.commands.doctor.probe", lambda: "no user namespaces")
     assert dict(machine(ROOMY, NO_GPU))["sandbox for programs"] == "no user namespaces"
+
+
+def test_the_machine_says_where_the_sandbox_could_not_be_tried(monkeypatch):
+    monkeypatch.setattr(sandbox, "run", lambda *_, **__: Report(Outcome.TIMEOUT, "no end within 15 s on the clock"))
+    assert "is not known: 2 trials failed, the last: timeout: no end" in dict(machine(ROOMY, NO_GPU))["sandbox for programs"]

@@ -1,3 +1,4 @@
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ from pipeline.support.machine import Package, Resources
 from pipeline.support.params import EngineSettings, ModelSource
 from pipeline.support.preflight import Look, UsedEngine, preflight, used_findings, version_findings
 from pipeline.support.recipe import STAGES
+from pipeline.support.stage import Statistics
 
 ROOMY = Resources(memory=10**12, disk=10**12, gpus=0, gpu_memory=0)
 
@@ -103,5 +105,19 @@ def test_other_versions_than_the_locked_are_a_warning(monkeypatch):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_that_spends_begins_with_its_preflight(stage):
-    assert "preflight(used(params))" in Path(stage.__file__).read_text().partition("def _body(")[2]
+def test_a_stage_that_spends_does_nothing_where_its_preflight_refuses(scripted_lab, monkeypatch, stage):
+    ran = []
+
+    def refuse(used):
+        assert used == ("what is used of", scripted_lab)
+        raise PreflightError("planted")
+
+    known = {"load": lambda: scripted_lab, "read_all": lambda *_: [], "read_table": lambda *_: [None], "preflight": refuse}
+    known["used"] = lambda params: ("what is used of", params)
+    for name, _ in inspect.getmembers(stage, inspect.isfunction):
+        if name != "_body":
+            monkeypatch.setattr(stage, name, known.get(name, lambda *_, name=name, **__: ran.append(name)))
+    given = {"statistics": Statistics("test"), "params": scripted_lab, "student": next(iter(scripted_lab.students))}
+    with pytest.raises(PreflightError, match="planted"):
+        stage._body(*[given[name] for name in inspect.signature(stage._body).parameters])
+    assert ran == []

@@ -107,6 +107,26 @@ def test_the_stage_fails_above_the_share_of_drops_and_names_the_first(tmp_path: 
     assert len(read_all(tmp_path / "drops.jsonl", Drop)) == 5
 
 
+def test_where_most_drops_overlap_the_setting_for_it_is_named(tmp_path: Path) -> None:
+    story = "{} is a number between four and ninety million in this question. What is it plus {}?"
+    train, test = ([{"question": story.format(n, n), "answer": str(2 * n)} for n in own] for own in (range(10, 20), range(100, 103)))
+    unclear = [row(n, answer="unclear") for n in range(20, 22)]
+    with pytest.raises(
+        StageError, match=r"\(\d+\), gold answer is error \(2\)\. The first: overlaps .* prepare\.decontaminate: exact compares"
+    ):
+        run(from_files(tmp_path, [*unclear, *train], test), tmp_path)
+    run(from_files(tmp_path, [*unclear, *train], test, decontaminate="exact"), tmp_path)
+
+
+def test_problems_of_a_generator_are_compared_whole_where_nothing_else_is_said() -> None:
+    gym = {"kind": "reasoning_gym", "name": "chain_sum"}
+    counts = {"task": "t", "train": 1, "validation": 1, "test": 1}
+    sources = {"lab": {"kind": "lab"}, "gym": gym, "file": {"kind": "file", "train": "a.jsonl", "test": "b.jsonl"}}
+    found = {name: Prepare.model_validate({"source": source, **counts}).decontaminate for name, source in sources.items()}
+    assert found == {"lab": "exact", "gym": "exact", "file": "ngram"}
+    assert Prepare.model_validate({"source": gym, **counts, "decontaminate": "ngram"}).decontaminate == "ngram"
+
+
 def test_too_few_problems_and_a_bad_line_fail_without_a_table(tmp_path: Path) -> None:
     rows = [row(n) for n in range(6)], [row(n) for n in range(100, 103)]
     with pytest.raises(StageError, match=r"prepare.train: 5 problems are asked for, 4 remain"):
@@ -132,7 +152,7 @@ def test_near_duplicates_are_dropped_where_asked_for_and_every_row_is_accounted_
 @pytest.mark.slow
 def test_a_generator_of_reasoning_gym_gives_what_is_asked(tmp_path: Path) -> None:
     source = {"kind": "reasoning_gym", "name": "leg_counting", "seed": 3, "arguments": {"max_animals": 4}}
-    settings = lab(source=source, task="legs", train=20, validation=5, test=10)
+    settings = Prepare.model_validate({"source": source, "task": "legs", "train": 20, "validation": 5, "test": 10})
     problems, statistics = run(settings, tmp_path)
     assert Counter(p.split for p in problems) == {Split.TRAIN: 20, Split.VALIDATION: 5, Split.TEST: 10}
     assert len({p.question for p in problems}) == 35

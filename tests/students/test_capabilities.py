@@ -8,6 +8,7 @@ from data.errors import PreflightError
 from students import capabilities
 from students.capabilities import capability_findings
 from students.models import Devices
+from students.places import Places
 from students.settings import Asc, Dpo, Nat, Redi, Training, Unlikelihood
 
 CPU, OLD_GPU, GPUS = Devices(0, False), Devices(1, False), Devices(8, True)
@@ -66,6 +67,25 @@ def test_all_that_is_wrong_is_said_at_once():
     training = Training(adapter="none", quantization="nf4", precision="fp16", batch_rows=30, micro_batch_rows=4)
     with pytest.raises(PreflightError, match=r"(?s)3 things.*quantization: nf4.*precision: fp16.*batch_rows: 30"):
         settle(capability_findings(training, CPU))
+
+
+@pytest.mark.parametrize(
+    ("own", "place"),
+    [
+        ({}, "distill.training.launch.processes"),
+        ({"epochs": 1, "launch": {"strategy": "ddp"}}, "distill.training.launch.processes"),
+        ({"launch": {"processes": 16}}, "students.nat.train.launch.processes"),
+    ],
+)
+def test_the_place_is_where_the_value_comes_from(own, place):
+    training = Training.model_validate({"micro_batch_rows": 1, "launch": {"processes": 16, "strategy": "ddp"}})
+    assert [each.place for each in capability_findings(training, GPUS, places=Places.of("nat", own))] == [place]
+
+
+def test_a_setting_with_parts_is_a_students_own_where_one_of_its_parts_is():
+    places = Places.of("nat", {"guard": {"looks": 2}, "batch_rows": 4})
+    assert (places.key("guard"), places.key("guard.looks")) == ("students.nat.train.guard", "students.nat.train.guard.looks")
+    assert (places.key("batch"), places.whole, Places().whole) == ("distill.training.batch", "students.nat.train", "distill.training")
 
 
 def test_what_is_slow_or_untried_on_a_cpu_is_a_warning():

@@ -5,6 +5,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from data.checks import Severity
 from students.memory import Memory, Shapes, _activations, free_bytes, memory_findings, memory_of, shapes_of
 from students.models import Precision
+from students.places import Places
 from students.settings import Asc, Nce, Training
 
 FP32, BF16 = Precision("fp32", "test"), Precision("bf16", "test")
@@ -76,6 +77,9 @@ def test_activations_are_near_what_autograd_keeps(checkpointing, tmp_path):
 def test_what_is_certain_is_refused_and_what_is_estimated_is_a_warning(free, severity):
     found = list(memory_findings(Memory(10e9, 20e9, 30e9, 10e9), free * 1e9, length=512))
     assert [finding.severity for finding in found] == ([] if severity is None else [severity])
+    assert {finding.place for finding in found} <= {"distill.training"}
+    own = memory_findings(Memory(10e9, 20e9, 30e9, 10e9), free * 1e9, length=512, places=Places.of("a", {"adapter": "none"}))
+    assert {finding.place for finding in own} == {"students.a.train" for _ in found}
     assert all("weights 10 GB, gradients 20 GB, optimizer 30 GB" in finding.found for finding in found)
 
 

@@ -21,7 +21,8 @@ PATIENCE = 3
 """Times the limit of processor time that a run may take on the clock; less than the pool's, which would end the worker too."""
 START = "import sys; sys.path.insert(0, sys.argv[1]); from data.verifiers.sandbox.jail import main; del sys.path[0]; main(sys.argv.pop())"
 START_SECONDS = 30
-PROBE_SECONDS = 10
+PROBES, PROBE_SECONDS = 2, 5
+"""So often and so long a probe is tried: together less than a verifier's process has for its start."""
 
 
 class Job(NamedTuple):
@@ -57,12 +58,20 @@ def run(job: Job, *, timeout_seconds: float, sandboxed: bool = True) -> Report:
 
 
 def probe() -> str | None:
-    """Why this machine allows no sandbox; None where it does."""
-    try:
-        report = run(Job(["def f(): pass"], Questions(["def f(): pass"], "f()", "f")), timeout_seconds=PROBE_SECONDS)
-    except SandboxError as refusal:
-        return str(refusal)
-    return None if report.outcome is Outcome.RIGHT else report.detail
+    """Why this machine allows no sandbox; None where it does.
+
+    Raises StageError where that stays open: the kernel refused nothing, and yet no trial came to its end, as on a busy machine.
+    """
+    said = ""
+    for _ in range(PROBES):
+        try:
+            report = run(Job(["def f(): pass"], Questions(["def f(): pass"], "f()", "f")), timeout_seconds=PROBE_SECONDS)
+        except SandboxError as refusal:
+            return str(refusal)
+        if report.outcome is Outcome.RIGHT:
+            return None
+        said = f"{report.outcome.value}: {report.detail}"
+    raise StageError(f"whether this machine allows a sandbox for foreign programs is not known: {PROBES} trials failed, the last: {said}")
 
 
 def _framed(what: object) -> bytes:

@@ -14,6 +14,8 @@ from typing import Literal
 from data.records import ChoiceReference, Problem, Record
 
 DEFAULT_WORDS = 8
+OPTIONS = "\n\nA. "
+"""Where the lettered options of a question begin."""
 TOKEN = re.compile(r"(?:(?<![\w)\]}.])\.)?[0-9]+(?:[.,][0-9]+)*|[^\W0-9]+|'+|[^\w\s]")
 WORD = re.compile(r"[^\W\d_]{2}")
 SPEECH_MARKS = frozenset(".,;:!?\"'`“”‘’…*_")
@@ -72,12 +74,12 @@ def without_overlap(
     """
     seen: dict[tuple[str, ...], Problem] = {}
     for problem in evaluation:
-        for run in _runs(problem.question, mode, words):
+        for run in _runs(problem, mode, words):
             seen.setdefault(run, problem)
     kept: list[Problem] = []
     drops: list[Drop] = []
     for problem in train:
-        match = next((seen[run] for run in _runs(problem.question, mode, words) if run in seen), None)
+        match = next((seen[run] for run in _runs(problem, mode, words) if run in seen), None)
         if match is None:
             kept.append(problem)
         else:
@@ -111,12 +113,11 @@ def _is_speech(token: re.Match[str]) -> bool:
     return SPEECH_MARKS.issuperset(token[0]) and MEANT.match(token.string, token.start()) is None
 
 
-def _runs(question: str, mode: str, words: int) -> Iterator[tuple[str, ...]]:
-    """What is compared: all runs of `words` words, or the whole question."""
-    found = tokens(question)
-    said = spoken(found)
+def _runs(problem: Problem, mode: str, words: int) -> Iterator[tuple[str, ...]]:
+    """What is compared: all runs of `words` words in the question, its options apart; or all of a short one."""
+    said = spoken(tokens(problem.question.partition(OPTIONS)[0] if isinstance(problem.reference, ChoiceReference) else problem.question))
     if mode == "exact" or len(said) < words:
-        yield found
+        yield tokens(problem.question)
     else:
         yield from (said[start : start + words] for start in range(len(said) - words + 1))
 

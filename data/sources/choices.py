@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
-from data.dedup import tokens
+from data.dedup import OPTIONS, tokens
 from data.records import ChoiceReference, content_id
 from data.sources.columns import Columns, plain
 from data.sources.row import Row, as_text
@@ -47,8 +47,8 @@ def read(row: Row, columns: Columns, question: str, seed: int) -> tuple[str, Cho
 
 def listed(question: str, options: Sequence[str]) -> str:
     """The question with its lettered options below it."""
-    lines = (f"{letter}. {option}" for letter, option in zip(LETTERS, options, strict=False))
-    return "\n".join([question, "", *lines])
+    first, *others = options
+    return "\n".join([f"{question}{OPTIONS}{first}", *(f"{letter}. {option}" for letter, option in zip(LETTERS[1:], others, strict=False))])
 
 
 def shuffled(question: str, options: Sequence[str], seed: int) -> list[int]:

@@ -14,6 +14,13 @@ OWN = {"choice": ("options", "gold"), "label": ("labels",), "code": ("tests", "p
 """Verifier → the settings that it alone has; the first is needed."""
 
 
+NEEDED = {
+    "choice": "the column with the list of options, or a list of columns",
+    "label": "the labels, each with a list of further spellings",
+    "code": "the column with Python that raises where a program is wrong",
+}
+
+
 class Columns(Section):
     """Which columns hold a problem, and how its answer is judged."""
 
@@ -22,6 +29,8 @@ class Columns(Section):
     """Column of the gold answer. Of a number or an expression behind a rationale (GSM8K), the text after `####` counts; of code, it holds
     a program that passes, or what stands behind `preamble` in one."""
     verifier: Literal["number", "math", "choice", "label", "exact", "code"] = "number"
+    language: str | None = None
+    """Column of the question's language (`en`, `de`, …); null: English."""
     options: str | tuple[str, ...] | None = Field(None, min_length=1)
     """choice: one column per option, or a column with all of them: a list, name → text, or lists named `label` and `text`. The question
     lists them, shuffled per problem and lettered anew."""
@@ -44,7 +53,7 @@ class Columns(Section):
         fields = Columns.model_fields
         for verifier, names in OWN.items():
             if self.verifier == verifier and getattr(self, names[0]) is None:
-                raise ValueError(f"verifier: {verifier} needs `{names[0]}`")
+                raise ValueError(f"verifier: {verifier} needs `{names[0]}`: {NEEDED[verifier]}")
             given = [name for name in names if getattr(self, name) != fields[name].default]
             if given and self.verifier != verifier:
                 raise ValueError(f"{given[0]}: only for `verifier: {verifier}`, found {self.verifier}; leave it out")

@@ -23,5 +23,7 @@ class Layout(NamedTuple):
 def problems_of(rows: Iterable[tuple[str, Mapping[str, object]]], layout: Layout, split: Split) -> Iterator[Problem]:
     """A problem per (place, row); a missing, empty or unfit field is an error that names the place."""
     for place, values in rows:
-        question, reference = read(Row(place, values), layout.columns, layout.seed)
-        yield Problem.create(task=layout.task, split=split, question=question, reference=reference)
+        row, columns = Row(place, values), layout.columns
+        question, reference = read(row, columns, layout.seed)
+        language = row.text(columns.language) if columns.language else "en"
+        yield Problem.create(task=layout.task, split=split, question=question, reference=reference, language=language)

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 from pydantic import ValidationError
 
+from data.dedup import OPTIONS as BEGIN
+from data.dedup import without_overlap
 from data.errors import RecordError
 from data.records import ChoiceReference, CodeReference, ExactReference, LabelReference, Problem, Split
 from data.sources import files
@@ -223,3 +225,23 @@ def test_settings_are_refused_where_the_kind_does_not_need_them(settings: dict[s
 def test_settings_survive_being_written_out() -> None:
     for columns in (Columns(), Columns(verifier="label", labels=LABELS), Columns(verifier="choice", options=("a", "b"), gold="text")):
         assert Columns.model_validate(json.loads(columns.model_dump_json())) == columns
+
+
+def test_the_language_stands_in_its_column() -> None:
+    row = {"question": "Wie viele?", "answer": "4", "sprache": "de"}
+    assert [problem.language for problem in read(Columns(language="sprache"), row)] == ["de"]
+    assert [problem.language for problem in read(Columns(), row)] == ["en"]
+    with pytest.raises(RecordError, match="field lang: missing"):
+        read(Columns(language="lang"), row)
+
+
+def test_options_count_for_no_overlap_of_words() -> None:
+    """Both questions end with the same eleven words, and the same options stand behind them."""
+    columns = Columns(verifier="choice", options="choices")
+    start = [f"{name} saw what Ben had once found in the old red barn" for name in ("What", "Who")]
+    rows = [{"question": f"{text}", "choices": ["iron", "tin"], "answer": "A"} for text in start]
+    one, other = read(columns, *rows)
+    assert one.question.startswith(f"{rows[0]['question']}{BEGIN}")
+    whole, _ = without_overlap([one], [other], words=12)
+    assert whole == [one], "eleven words are shared, and the options behind them"
+    assert without_overlap([one], [other], words=11)[0] == []

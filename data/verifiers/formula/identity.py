@@ -134,8 +134,8 @@ def _points(letters: int) -> Iterator[tuple[Fraction, ...]]:
     for count, signs, sizes in ((4, (1,), (75, 199)), (3, (1,), (5, 60)), (3, (1, -1), (75, 199)), (3, (1, -1), (5, 60))):
         for _ in range(count):
             yield tuple(Fraction(source.choice(signs) * source.randint(*sizes), source.choice((61, 67, 71))) for _ in range(letters))
-    for _ in range(3):
-        yield tuple(Fraction(source.randint(1, 6)) for _ in range(letters))
+    for start in range(NEEDED_POINTS):
+        yield tuple(Fraction((start + 2 * letter) % 6 + 1) for letter in range(letters))
     yield (Fraction(0),) * letters
 
 

@@ -228,18 +228,7 @@ def pool_against_loop(count: int, *, pathological: float, seed: int, limits: tup
     pool = through_pool(items, workers=workers, timeout_seconds=timeout_seconds)
     rows = [loop.row("loop over Math-Verify", items, loop), pool.row(f"math, {workers} processes", items, loop)]
     hostile = sum(item.right is None for item in items)
-    head = (
-        f"{count} answers, {hostile} hostile",
-        "seconds",
-        "verdicts/s",
-        "x loop",
-        "time-outs",
-        "hangs",
-        "wrong as right",
-        "right as wrong",
-        "unread",
-    )
-    return render(head, rows)
+    return render((f"{count} answers, {hostile} hostile", *COLUMNS), rows)
 
 
 if __name__ == "__main__":

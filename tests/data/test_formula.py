@@ -26,6 +26,63 @@ PIECES = (
     "/", "-", "\\infty ", "i", "e", "\\sin ",
 )  # fmt: skip
 
+TERMS = (
+    "x",
+    "y",
+    "2",
+    "3.5",
+    "0",
+    "(",
+    ")",
+    "+",
+    "-",
+    "\\frac{1}{2}",
+    "\\sqrt{3}",
+    "\\pi ",
+    ",",
+    "=",
+    "\\text{ cm}",
+    "^2",
+    "°",
+    "[",
+    "]",
+    "\\$",
+    "%",
+)
+ATOMS = st.one_of(st.integers(1, 20).map(str), st.sampled_from(("x", "n", "\\pi", "\\sqrt{3}", "e^{x}", "\\sin(x)", "0.25")))
+FORMULAS = st.recursive(
+    ATOMS,
+    lambda inner: st.builds(
+        lambda frame, one, other: frame.format(one, other),
+        st.sampled_from(
+            (
+                "({} + {})",
+                "({} - {})",
+                "\\left({}\\right) \\cdot {}",
+                "\\frac{{{}}}{{7 + ({})^2}}",
+                "({} + {})^3",
+                "\\sqrt{{({})^2 + ({})^2 + 1}}",
+            )
+        ),
+        inner,
+        inner,
+    ),
+    max_leaves=4,
+)
+UNITS = (
+    ("cm", "centimeters", "Centimetre"), ("cm^2", "square centimeters", "sq. cm", "centimeters squared"),
+    ("cm^3", "cubic cm", "cc"), ("m", "meters"),
+    ("m/s", "meters per second"), ("m/s^2", "meters per second squared"), ("mph", "miles per hour", "mi/h"), ("hours", "hrs", "h", "hour"),
+    ("days", "day"), ("years", "yrs"), ("s", "seconds", "sec"), ("dollars", "USD"), ("cents", "cent"),
+    ("kg", "kilograms"), ("rad", "radians"),
+    ("apples", "red apples"), ("people", "persons"), ("boxes", "box"),
+)  # fmt: skip
+
+
+def matrix(entries: list[int], rows: int, columns: int) -> str:
+    lines = " \\\\ ".join(" & ".join(map(str, entries[row * columns : (row + 1) * columns])) for row in range(rows))
+    return f"\\begin{{pmatrix}} {lines} \\end{{pmatrix}}"
+
 
 def judged(gold: str, answer: str) -> Outcome:
     return expression.judge(ExpressionReference(value=gold), f"The answer is $\\boxed{{{answer}}}$.").outcome
@@ -107,9 +164,68 @@ def test_an_interval_is_right_as_inequalities_and_wrong_with_another_end(
 
 @settings(deadline=None, max_examples=30)
 @given(st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=12).map("".join)))
-def test_any_text_is_read_or_refused_and_answers_itself(text: str) -> None:
+def test_any_text_is_read_or_refused_and_is_not_another_than_itself(text: str) -> None:
     value = read(text)
     assert value is None or same(value, value) is not False
+
+
+@settings(deadline=None, max_examples=80)
+@given(st.lists(st.sampled_from(TERMS), min_size=1, max_size=8).map("".join))
+def test_what_is_read_answers_itself(text: str) -> None:
+    value = read(text)
+    assert value is None or same(value, value) is True
+
+
+@settings(deadline=None, max_examples=6)
+@given(
+    FORMULAS,
+    st.sampled_from(("{}", "y = {}", "({}, 2)", "\\{{{}, 99\\}}", "{} \\text{{ cm}}", "\\begin{{pmatrix}} {} & 1 \\end{{pmatrix}}")),
+)
+def test_a_formula_is_read_and_answers_itself_and_itself_with_more_brackets(formula: str, frame: str) -> None:
+    assert judged(frame.format(formula), frame.format(formula)) is Outcome.RIGHT
+    assert judged(frame.format(formula), frame.format(f"\\left({formula} + 1\\right) - 1")) is Outcome.RIGHT
+
+
+@settings(deadline=None, max_examples=6)
+@given(st.integers(1, 30), st.integers(0, 30), st.integers(50, 400), st.integers(50, 400), st.integers(2, 12))
+def test_tiny_numbers_are_right_only_if_equal(above: int, other: int, power: int, other_power: int, base: int) -> None:
+    gold, answer = Fraction(above, base**power), Fraction(other, base**other_power)
+    written = f"\\frac{{{above}}}{{{base}^{{{power}}}}}"
+    said = judged(written, f"\\frac{{{other}}}{{{base}^{{{other_power}}}}}")
+    assert said is (Outcome.RIGHT if gold == answer else Outcome.WRONG)
+    assert judged(f"1 + {written}", "1") is judged(f"e + {written}", "e") is judged(f"\\sqrt2 \\cdot {written}", "0") is Outcome.WRONG
+    assert judged(written, f"{above} \\cdot {base}^{{-{power}}}") is Outcome.RIGHT
+
+
+@settings(deadline=None, max_examples=6)
+@given(st.integers(200, 3000), st.integers(-9, 9), st.integers(-9, 9), st.integers(0, 3), st.sampled_from(("", "\\pi ", "\\sqrt{2} ")))
+def test_polynomials_of_a_high_degree_are_right_only_if_equal(degree: int, low: int, other: int, place: int, factor: str) -> None:
+    gold, answer = (f"{factor}x^{{{degree}}} + ({own}) x^{{{place}}}" for own in (low, other))
+    assert judged(gold, answer) is (Outcome.RIGHT if low == other else Outcome.WRONG)
+    assert judged(f"{factor}x^{{{degree}}} + x", f"x + {factor}x^{{{degree + 1}}}") is Outcome.WRONG
+
+
+@settings(deadline=None, max_examples=3)
+@given(st.lists(st.integers(-9, 9), min_size=4, max_size=6).filter(lambda own: len(own) % 2 == 0))
+def test_a_matrix_is_right_only_in_its_shape(entries: list[int]) -> None:
+    shapes = [(rows, len(entries) // rows) for rows in range(1, len(entries) + 1) if len(entries) % rows == 0]
+    for shape in shapes:
+        for other in shapes:
+            assert judged(matrix(entries, *shape), matrix(entries, *other)) is (Outcome.RIGHT if shape == other else Outcome.WRONG)
+        flat = f"({', '.join(map(str, entries))})"
+        expected = Outcome.RIGHT if 1 in shape else Outcome.WRONG
+        assert judged(matrix(entries, *shape), flat) is judged(flat, matrix(entries, *shape)) is expected
+
+
+@settings(deadline=None)
+@given(st.integers(1, 99), st.sampled_from(UNITS), st.sampled_from(UNITS), st.data())
+def test_of_a_unit_every_spelling_is_right_and_no_other_unit(
+    value: int, unit: tuple[str, ...], other: tuple[str, ...], data: st.DataObject
+) -> None:
+    gold, answer = (f"{value}\\text{{ {data.draw(st.sampled_from(own))}}}" for own in (unit, other))
+    assert judged(gold, answer) is (Outcome.RIGHT if unit == other else Outcome.UNPARSED)
+    assert judged(gold, str(value)) is judged(str(value), answer) is Outcome.RIGHT
+    assert judged(gold, f"{value + 1}") is Outcome.WRONG
 
 
 def test_no_sign_of_unicode_breaks_the_notation() -> None:

@@ -1,7 +1,8 @@
-"""Whether two expressions are the same: exactly for numbers, at many points for what has letters in it, else by Math-Verify.
+"""Whether two expressions are the same: exactly for fractions, to 400 digits for numbers, at many points for letters, else by Math-Verify.
 
-Points are exact fractions and values have 40 digits, so that two expressions which agree at all of them are one function on the reals
-where both are defined; real powers and logarithms of negative numbers are left out, as their writers do.
+Points are exact fractions: large ones, where the highest power decides, small ones, where the lowest does, and 0. Values that are
+fractions are compared exactly, others by 40 digits and once by 400. Two expressions that agree at all points are one function on the
+reals where both are defined; real powers and logarithms of negative numbers are left out, as their writers do.
 """
 
 from __future__ import annotations
@@ -10,12 +11,16 @@ import random
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 
+from data.verifiers.formula.rational import rational
 from data.verifiers.formula.values import Expr
 
 DIGITS = 40
 RELATIVE, NOISE = 1e-25, 1e-60
-"""How far two values of one thing may differ, beside their size and at all."""
+"""How far two values of one thing may differ, and how small one part of a complex value is only rounding; both beside their size."""
 SUBTRACTION_DIGITS = 400
+MODERATE, SMALL_ENOUGH = 100, 10_000
+"""Decimal exponents: up to the first no part of a number is so large or small that 400 digits may hide a difference; up to the second
+SymPy may work it out."""
 NEEDED_POINTS = 4
 CONSTANTS = ("C", "c", "K", "k")
 
@@ -43,7 +48,7 @@ def same_function(gold: Expr, answer: Expr, points: Iterable[Fraction] | None = 
     import sympy
 
     symbols = sorted(gold.free_symbols | answer.free_symbols, key=str)
-    agreed = 0
+    exact, rounded = 0, []
     bars = bool(gold.atoms(sympy.Abs))
     complex_ones = gold.has(sympy.I) or answer.has(sympy.I)
     for point in _points(len(symbols)) if points is None else [(point,) * len(symbols) for point in points]:
@@ -57,8 +62,15 @@ def same_function(gold: Expr, answer: Expr, points: Iterable[Fraction] | None = 
             continue
         if not _near(own, other):
             return False
-        agreed += 1
-    return True if agreed >= NEEDED_POINTS else _by_math_verify(gold, answer)
+        if own.is_Rational and other.is_Rational:
+            exact += 1
+        else:
+            rounded.append(at)
+    if exact + len(rounded) < NEEDED_POINTS:
+        return _by_math_verify(gold, answer)
+    if exact >= NEEDED_POINTS or gold.has(sympy.Float) or answer.has(sympy.Float):
+        return True  # a constant that was found by its 40 digits differs in the next
+    return next((found for at in rounded if (found := _vanishes(gold - answer, at)) is not None), None)
 
 
 def ratio(gold: Expr, answer: Expr) -> Expr | None:
@@ -77,58 +89,98 @@ def ratio(gold: Expr, answer: Expr) -> Expr | None:
 
 
 def _same_number(gold: Expr, answer: Expr) -> bool | None:
-    import sympy
-
-    if isinstance(gold, sympy.Rational) and isinstance(answer, sympy.Rational):
-        return bool(gold == answer)
     own, other = _value(gold, {}), _value(answer, {})
     if own is None or other is None:
         return _by_math_verify(gold, answer)
-    return _near(own, other) and _vanishes(gold - answer)
+    if own.is_Rational and other.is_Rational:
+        return bool(own == other)
+    return _vanishes(gold - answer, {}) if _near(own, other) else False
 
 
-def _vanishes(difference: Expr) -> bool:
-    """Whether a number is 0, told from one that is only small beside the two that were subtracted."""
-    found = abs(difference.evalf(10, maxn=SUBTRACTION_DIGITS))
-    return bool(found < NOISE) if found.is_number else False
+def _vanishes(difference: Expr, at: dict[Expr, Fraction]) -> bool | None:
+    """Whether a difference is 0 at a point, told from one that is only small beside the two that were subtracted.
+
+    None where a part of it is so large or so small that its digits do not tell.
+    """
+    if difference == 0:
+        return True
+    found = _evaluated(difference, at, digits=10)
+    if found is None:
+        return None
+    if any(part.is_comparable and part != 0 for part in found.as_real_imag()):
+        return False
+    exponent = _widest_exponent(difference, at)
+    if exponent <= MODERATE:
+        return True
+    return True if exponent <= SMALL_ENOUGH and difference.doit() == 0 else None
+
+
+def _widest_exponent(expr: Expr, at: dict[Expr, Fraction]) -> float:
+    """The decimal exponent of the part of an expression that is farthest from 1; a part that may be 0 counts by its own parts."""
+    import sympy
+
+    widest = 0.0
+    for part in sympy.preorder_traversal(expr):
+        value = _evaluated(part, at, digits=5) if isinstance(part, sympy.Expr) else None
+        sizes = [] if value is None else [abs(own) for own in value.as_real_imag() if own.is_comparable and own != 0]
+        if sizes:
+            widest = max(widest, float(abs(sympy.log(max(sizes), 10).evalf(5))))
+    return widest
 
 
 def _points(letters: int) -> Iterator[tuple[Fraction, ...]]:
-    """Positive points, then ones of both signs, then counting numbers."""
+    """Positive points, then ones of both signs, large and small, then counting numbers and 0."""
     source = random.Random(0)
-    for kind in range(14):
-        signs = (1,) if kind < 5 else (1, -1)
-        if kind < 10:
-            yield tuple(Fraction(source.choice(signs) * source.randint(20, 199), source.choice((61, 67, 71))) for _ in range(letters))
-        else:
-            yield tuple(Fraction(source.randint(1, 6)) for _ in range(letters))
+    for count, signs, sizes in ((4, (1,), (75, 199)), (3, (1,), (5, 60)), (3, (1, -1), (75, 199)), (3, (1, -1), (5, 60))):
+        for _ in range(count):
+            yield tuple(Fraction(source.choice(signs) * source.randint(*sizes), source.choice((61, 67, 71))) for _ in range(letters))
+    for start in range(NEEDED_POINTS):
+        yield tuple(Fraction((start + 2 * letter) % 6 + 1) for letter in range(letters))
+    yield (Fraction(0),) * letters
 
 
 def _value(expr: Expr, at: dict[Expr, Fraction]) -> Expr | None:
-    """The value at a point, None where it has none."""
+    """The value at a point, exact where it is a fraction; None where it has none."""
+    import sympy
+
+    try:
+        exact = rational(expr, at)
+    except ZeroDivisionError:
+        return None
+    if exact is not None:
+        return sympy.Rational(exact.numerator, exact.denominator)
+    found = _evaluated(expr, at, digits=DIGITS)
+    return None if found is None else _without_noise(found)
+
+
+def _evaluated(expr: Expr, at: dict[Expr, Fraction], *, digits: int) -> Expr | None:
+    """So many digits of the value at a point; None where it has none."""
     import sympy
 
     own = {symbol: sympy.Rational(value.numerator, value.denominator) for symbol, value in at.items()}
     try:
-        found = expr.evalf(DIGITS, subs=own)
+        found = expr.evalf(digits, subs=own, maxn=SUBTRACTION_DIGITS)
     except (ValueError, TypeError, ZeroDivisionError, ArithmeticError, NotImplementedError, AttributeError):
         return None
-    if not found.is_number or found.has(sympy.zoo, sympy.nan, sympy.oo) or not all(part.is_Number for part in found.as_real_imag()):
+    if not found.is_number or found.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo):
         return None
-    return _without_noise(found)
+    return found if all(part.is_Number for part in found.as_real_imag()) else None
 
 
 def _without_noise(value: Expr) -> Expr:
-    """A value without an imaginary part (or a real one) that is only rounding."""
+    """A value without an imaginary part (or a real one) that is only rounding or has no digit that is known."""
     import sympy
 
-    real, imaginary = (part if abs(part) > NOISE else sympy.Integer(0) for part in value.as_real_imag())
+    parts = value.as_real_imag()
+    least = NOISE * max(abs(part) for part in parts)
+    real, imaginary = (part if part.is_comparable and abs(part) > least else sympy.Integer(0) for part in parts)
     return real + imaginary * sympy.I
 
 
 def _near(own: Expr, other: Expr) -> bool:
-    distance = abs(own - other)
-    return bool(distance <= NOISE + RELATIVE * max(abs(own), abs(other)))
+    if own.is_Rational and other.is_Rational:
+        return bool(own == other)
+    return bool(abs(own - other) <= RELATIVE * max(abs(own), abs(other)))
 
 
 def _integration_constants(gold: Expr, answer: Expr) -> tuple[Expr, Expr] | None:

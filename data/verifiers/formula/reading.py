@@ -13,8 +13,9 @@ from data.verifiers.formula import sets
 from data.verifiers.formula.brackets import Piece, UnreadableError, enclosed, split
 from data.verifiers.formula.lists import collected
 from data.verifiers.formula.notation import AND, OR, plain
-from data.verifiers.formula.plain_numbers import DEGREES, read_number, without_unit
+from data.verifiers.formula.plain_numbers import read_number, without_unit
 from data.verifiers.formula.scalars import MAX_WORD_LETTERS, read_scalar, read_table, symbol_of
+from data.verifiers.formula.units import DEGREES
 from data.verifiers.formula.values import (
     Based,
     Congruence,
@@ -185,10 +186,16 @@ def _scalar(text: str) -> Value:
     if unit is not None:
         return Measure(_single(bare), unit)
     if DEGREES in text and not re.search(r"\\(?:sin|cos|tan|cot|sec|csc)(?![A-Za-z])", text):
-        return Measure(_scalar(text.replace(DEGREES, "")), DEGREES)
+        return _angle(_scalar(text.replace(DEGREES, "")))
     if (table := read_table(text)) is not None:
         return Table(table)
     return Scalar(read_scalar(text), text if text.isalpha() and text.isascii() else None)
+
+
+def _angle(value: Value) -> Measure:
+    if isinstance(value, Measure) or (isinstance(value, Number) and value.quantity.percent):
+        raise UnreadableError("no angle")
+    return Measure(value, DEGREES)
 
 
 def _relation(pieces: list[Piece]) -> Value:
@@ -209,11 +216,11 @@ def _relation(pieces: list[Piece]) -> Value:
 
 
 def _inequality(links: list[tuple[Expr, str, Expr]]) -> Value:
-    names = sorted({symbol.name for left, _, right in links for symbol in (left - right).free_symbols})
+    names = sorted({symbol.name for left, _, right in links for symbol in left.free_symbols | right.free_symbols})
     if len(names) == 1:
         return Region(sets.intersection([sets.solved(*link) for link in links]), names[0])
     flipped = [(right, sign.replace(">", "<"), left) if sign.startswith(">") else (left, sign, right) for left, sign, right in links]
-    equations = tuple(Equation(sign, left - right) for left, sign, right in flipped)
+    equations = tuple(Equation(sign, _difference(left, right)) for left, sign, right in flipped)
     return equations[0] if len(equations) == 1 else Group("", equations)
 
 
@@ -230,7 +237,17 @@ def _equation(sides: list[str]) -> Value:
     if not left.free_symbols and not right.free_symbols:
         return _value(last)
     asked = not right.free_symbols and not re.search(r"\d", first)
-    return Equation("=", left - right, _value(last) if asked else None)
+    return Equation("=", _difference(left, right), _value(last) if asked else None)
+
+
+def _difference(left: Expr, right: Expr) -> Expr:
+    """Of the sides of a relation; one that holds for all letters or for none says nothing of them."""
+    import sympy
+
+    found = left - right
+    if not found.free_symbols or found.has(sympy.oo, -sympy.oo):
+        raise UnreadableError("a relation of no letters")
+    return found
 
 
 def _point(names: list[str], value: Value) -> Value:

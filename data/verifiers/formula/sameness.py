@@ -12,7 +12,7 @@ from data.verifiers.formula import sets
 from data.verifiers.formula.amounts import expr_of, same_digits, same_numbers, same_scalars
 from data.verifiers.formula.brackets import UnreadableError
 from data.verifiers.formula.identity import ratio, same_expr, same_function
-from data.verifiers.formula.plain_numbers import DEGREES
+from data.verifiers.formula.units import DEGREES, RADIANS, alike, named
 from data.verifiers.formula.values import (
     Based,
     Congruence,
@@ -33,10 +33,6 @@ from data.verifiers.formula.values import (
 )  # fmt: skip
 
 INITIALS = ("x y", "x y z", "a b", "a b c", "m n", "p q", "u v", "r s", "h k")
-UNITS = frozenset({
-    "mm", "cm", "m", "km", "in", "ft", "yd", "mi", "inches", "feet", "yards", "miles", "meters", "centimeters", "kilometers",
-    "mg", "g", "kg", "s", "sec", "min", "h", "hr", "minutes", "hours",
-})  # fmt: skip
 UNORDERED = ("{}", "", "or")
 
 
@@ -97,22 +93,27 @@ def _words(gold: Value, answer: Value) -> bool | None:
 
 
 def _measured(gold: Value, answer: Value) -> bool | None:
-    """Units are not compared, but degrees are turned into radians, and of two different units nobody can tell."""
-    own, other = (value.unit if isinstance(value, Measure) else None for value in (gold, answer))
+    """A unit that one side lacks is not compared, but degrees are turned into radians; of two different units nobody can tell."""
+    units = [value.unit for value in (gold, answer) if isinstance(value, Measure)]
     bare = [value.value if isinstance(value, Measure) else value for value in (gold, answer)]
     if any(isinstance(value, Number) and value.quantity.percent for value in bare):
         return False
+    in_degrees = [isinstance(value, Measure) and named(value.unit) == DEGREES for value in (gold, answer)]
+    if {named(unit) for unit in units} == {DEGREES, RADIANS}:
+        return _same_angle(bare, in_degrees)
+    if len(units) > 1:
+        return same(*bare) if alike(*units) else None
     found = same(*bare)
-    if found and own != other and own in UNITS and other in UNITS:
-        return None
-    if found or ({own, other} != {None, DEGREES} and DEGREES not in (own, other)):
-        return found
-    if (own == DEGREES) != (other == DEGREES) and all(isinstance(value, Number | Scalar) for value in bare):
-        import sympy
+    return _same_angle(bare, in_degrees) if not found and any(in_degrees) else found
 
-        turned = [expr_of(value) * (sympy.pi / 180 if unit == DEGREES else 1) for value, unit in zip(bare, (own, other), strict=True)]
-        return same_expr(*turned)
-    return found
+
+def _same_angle(values: list[Value], in_degrees: list[bool]) -> bool | None:
+    """The same angle, or expression that may be one, in radians."""
+    import sympy
+
+    if not all(isinstance(value, Number | Scalar) for value in values):
+        return False
+    return same_expr(*(expr_of(value) * (sympy.pi / 180 if turn else 1) for value, turn in zip(values, in_degrees, strict=True)))
 
 
 def _same_pieces(gold: Value, answer: Value) -> bool | None:
@@ -224,11 +225,13 @@ def _same_region(gold: Value, answer: Value) -> bool | None:
 
 
 def _same_table(gold: Value, answer: Value) -> bool | None:
-    """Matrices entry by entry; a single row or column also answers the tuple of its entries."""
+    """Matrices entry by entry; a single row or column also answers the tuple of its entries, and is answered by it."""
     own, other = _entries(gold, ("()",)), _entries(answer, ("()", "[]"))
     if own is None or other is None or len(own) != len(other):
         return False
-    if isinstance(gold, Table) and isinstance(answer, Table) and gold.matrix.shape != answer.matrix.shape:
+    shapes = {value.matrix.shape for value in (gold, answer) if isinstance(value, Table)}
+    one_line = len(shapes) == 1 and 1 in next(iter(shapes))
+    if len(shapes) > 1 or not (one_line or (isinstance(gold, Table) and isinstance(answer, Table))):
         return False
     return _all(same(mine, theirs) for mine, theirs in zip(own, other, strict=True))
 

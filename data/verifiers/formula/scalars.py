@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from data.verifiers.formula.brackets import UnreadableError
-from data.verifiers.formula.plain_numbers import DEGREES
+from data.verifiers.formula.units import DEGREES
 from data.verifiers.formula.values import Expr, Number
 
 WORD = re.compile(r"(?<![A-Za-z\\])[A-Za-z]{3,}")
@@ -19,7 +19,7 @@ def read_scalar(text: str) -> Expr:
     import sympy
 
     found = _parsed(text)
-    if not isinstance(found, sympy.Expr) or found.has(sympy.zoo, sympy.nan):
+    if not isinstance(found, sympy.Expr) or found.has(sympy.zoo, sympy.nan, sympy.MatrixBase, sympy.MatrixExpr):
         raise UnreadableError("no expression")
     return _exact(found)
 

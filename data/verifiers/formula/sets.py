@@ -76,11 +76,11 @@ def solved(left: Expr, sign: str, right: Expr) -> Expr:
     if left.is_Symbol and not right.free_symbols and right.is_extended_real:
         return _ray(sign, right)
     kinds = {"<": sympy.StrictLessThan, ">": sympy.StrictGreaterThan, "<=": sympy.LessThan, ">=": sympy.GreaterThan, "!=": sympy.Unequality}
-    relation = kinds[sign](left, right)
     try:
-        return relation.as_set()
+        found = kinds[sign](left, right).as_set()
     except (NotImplementedError, ValueError, TypeError) as error:
         raise UnreadableError("an inequality that cannot be solved") from error
+    return sympy.S.Reals if found is sympy.S.UniversalSet else found
 
 
 def _ray(sign: str, bound: Expr) -> Expr:

@@ -83,6 +83,7 @@ def test_a_new_seed_is_trained_beside_those_that_are_there(params: Params, tmp_p
     assert again.made_tokens == first.made_tokens, "weights of other code are made again"
 
 
+@pytest.mark.slow
 def test_a_student_goes_on_from_another(params: Params, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     for student in ("long", "next"):

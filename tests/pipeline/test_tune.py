@@ -46,6 +46,7 @@ def trained(params: Params, few: list[Problem], tmp_path: Path, monkeypatch: pyt
     return params
 
 
+@pytest.mark.slow
 def test_every_combination_is_tried_on_validation_and_compared_with_the_long_student(
     trained: Params, few: list[Problem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

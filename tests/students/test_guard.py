@@ -88,6 +88,7 @@ def test_a_collapse_stops_the_training_and_keeps_its_checkpoint(redi_job):
     assert not job.model.exists() and last_complete(job.work) is not None
 
 
+@pytest.mark.slow
 def test_a_resumed_training_has_looked_before(redi_job, killed_after):
     lenient = {"max_unfinished": 1.0, "max_drop": 50.0, "max_repeated": 1.0, "looks": 3, "prompts": 2, "max_tokens": 20}
     whole, killed = (redi_job(name, epochs=6, guard=lenient) for name in ("whole", "killed"))

@@ -126,6 +126,7 @@ def test_batches_hold_every_row_once_and_no_more_tokens_than_allowed(lengths, mo
 @pytest.mark.parametrize(
     ("objective", "settings"), [(FROZEN, {}), *(pytest.param(TRAINED, own, marks=pytest.mark.slow) for own in ({}, LORA))]
 )
+@pytest.mark.slow
 def test_a_killed_training_goes_on_to_the_same_ranker(contrast_job, killed_after, objective, settings):
     whole, killed = (contrast_job(name, objective=objective, epochs=4, **settings) for name in ("whole", "killed"))
     train(whole)

@@ -132,6 +132,7 @@ def test_unlikelihood_of_the_fork_alone_learns_one_token_of_every_wrong_row(cont
     assert not same(weights(whole), weights(fork))
 
 
+@pytest.mark.slow
 def test_a_killed_dpo_training_goes_on_with_the_reference_of_its_start(contrast_job, killed_after):
     settings = {"objective": Dpo(kind="dpo"), "epochs": 4, "guard": UNWATCHED}
     whole, killed = contrast_job("whole", **settings), contrast_job("killed", **settings)

@@ -158,10 +158,10 @@ def f(x):
 
 @pytest.mark.slow
 def test_a_program_sees_libraries_a_few_devices_and_an_empty_folder_of_its_own() -> None:
-    program = """
+    program = f"""
 import os
 def f(x):
-    hidden = [name for name in ('/etc', '/proc', '/sys', '/root/.ssh', '/home', '/work') if os.path.exists(name)]
+    hidden = [name for name in ('/etc', '/proc', '/sys', '/root/.ssh', '/home', {str(sandbox.ROOT)!r}) if os.path.exists(name)]
     return sorted(os.listdir('/dev')), os.listdir('/tmp'), os.getcwd(), dict(os.environ), os.getpid(), hidden
 """
     tests = "assert f(1) == (['null', 'random', 'urandom', 'zero'], [], '/tmp', {}, 1, []), f(1)\n"

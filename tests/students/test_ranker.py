@@ -123,10 +123,8 @@ def test_batches_hold_every_row_once_and_no_more_tokens_than_allowed(lengths, mo
     assert all(len(part) == 1 or len(part) * max(lengths[i] for i in part) <= most for part in found)
 
 
-@pytest.mark.parametrize(
-    ("objective", "settings"), [(FROZEN, {}), *(pytest.param(TRAINED, own, marks=pytest.mark.slow) for own in ({}, LORA))]
-)
 @pytest.mark.slow
+@pytest.mark.parametrize(("objective", "settings"), [(FROZEN, {}), (TRAINED, {}), (TRAINED, LORA)])
 def test_a_killed_training_goes_on_to_the_same_ranker(contrast_job, killed_after, objective, settings):
     whole, killed = (contrast_job(name, objective=objective, epochs=4, **settings) for name in ("whole", "killed"))
     train(whole)

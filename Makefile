@@ -78,6 +78,9 @@ keep: ## keep the last report and its settings: NAME=lab-best writes results/lab
 bench-sampling: $(STAMP) ## tokens per second against raw vLLM, and what ESC saves; ARGS="--only speed --repeats 3"
 	@$(COMMAND).bench_sampling $(ARGS)
 
+bench-training: $(STAMP) ## seconds, memory and accuracy of a student in fp32 and bf16; ARGS="--student post_think"
+	@$(COMMAND).bench_training $(ARGS)
+
 bench-verify: $(STAMP) ## verdicts per second and errors against a plain loop over Math-Verify; ARGS="--items 2000"
 	@$(COMMAND).bench_verify $(ARGS)
 

@@ -34,7 +34,7 @@ def judge(reference: ExpressionReference, answer_text: str) -> Judgement:
         return Judgement(Outcome.ERROR, None, f"the gold answer {reference.value[:80]!r} is not an expression")
     text = answer_text[-MAX_ANSWER_CHARACTERS:]
     finals = final_statements(text)
-    comma = has_decimal_comma(text)
+    comma = any("," in statement.text for statement in finals) and has_decimal_comma(text)
     boxes = _boxes_of_parts(text, finals) if finals and _is_plural(gold) else []
     if len(boxes) > 1 and not _agree([read(box.text) for box in boxes]):
         finals, comma = [Statement(", ".join(box.text for box in boxes), boxes[0].start, boxes[-1].end)], False
@@ -61,6 +61,8 @@ def gold_text(reference: ExpressionReference) -> str:
 
 def _read(text: str, *, comma: bool) -> Value | None:
     """What a statement says; in a language with a decimal comma 0,5 is no list."""
+    if not text.strip():
+        return None
     number = read_quantity(text, comma=True) if comma and "," in text else None
     return read(text if number is None else str(number))
 

@@ -20,6 +20,8 @@ NAME = "number"
 VERSION = "2"
 INLINE = True
 NUMERAL = re.compile(rf"\d|{NUMBER_WORD.pattern}", re.IGNORECASE)
+BY_LANGUAGE = re.compile(r"[,，．]|\.(?![0-9]{1,2}(?![0-9])|[0-9]{4})")
+"""Marks that may mean one thing or another; a point before one, two or four digits parts decimals everywhere."""
 OR = re.compile(r",?\s+or\s+")
 BRACKETED = re.compile(r"(?P<before>[^()]*)\((?P<inside>[^()]+)\)(?P<behind>[^()]*)")
 """A second spelling of the same number: "1/4, or 25%", "eighteen (18) dollars"."""
@@ -30,12 +32,13 @@ def judge(reference: NumberReference, answer_text: str) -> Judgement:
     gold = read_quantity(reference.value)
     if gold is None:
         return Judgement(Outcome.ERROR, None, f"the gold answer {reference.value!r} is not one number")
-    comma = has_decimal_comma(answer_text)
 
     def verdict(_: Statement, number: Quantity) -> Judgement:
         return Judgement(Outcome.RIGHT if gold.answered_by(number) else Outcome.WRONG, str(number), f"last statement, gold {gold}"[:300])
 
-    finals = [(statement, _read(statement.text, comma)) for statement in statements(reference, answer_text)]
+    stated = statements(reference, answer_text)
+    comma = any(BY_LANGUAGE.search(statement.text) for statement in stated) and has_decimal_comma(answer_text)
+    finals = [(statement, _read(statement.text, comma)) for statement in stated]
     return settle(finals, "one number", same=Quantity.answered_by, judge=verdict)
 
 

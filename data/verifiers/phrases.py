@@ -15,10 +15,10 @@ TOPIC = r"[^.:\n?!。？！]{0,100}?"
 
 def _european(noun: str, *, more: str, to: str, verbs: str) -> str:
     """A noun with adjectives behind it, then a colon, or a verb before which may stand what the answer is to."""
-    return rf"\b{noun}\b(?:\s+(?:{more})\b)?{DRESS}(?:{COLON}|(?:\s+(?:{to})\b{TOPIC})?\s{{1,3}}(?:{verbs})(?!\w))"
+    return rf"{noun}\b(?:\s+(?:{more})\b)?{DRESS}(?:{COLON}|(?:\s+(?:{to})\b{TOPIC})?\s{{1,3}}(?:{verbs})(?!\w))"
 
 
-ANSWER = "|".join(
+EUROPEAN = "|".join(
     (
         _european("answers?", more="here", to="to|for|of", verbs="is|are|equals|must be|should be"),
         _european("antwort", more="hier", to="auf|zu|zur|zum|für", verbs="ist|lautet|beträgt|sind"),
@@ -26,7 +26,12 @@ ANSWER = "|".join(
         _european("respuesta", more="final|correcta|exacta", to="a|al|de", verbs="es|son"),
         _european("risposta", more="finale|corretta|esatta|giusta", to="a|al|alla|di", verbs="è|sono"),
         _european("resposta", more="final|correta|certa|exata", to="a|à|ao|de", verbs="é|são"),
-        rf"\bответ\b{DRESS}(?:{COLON}|\s+[—–-]|\s+(?:это|равен)\b)",
+        rf"ответ\b{DRESS}(?:{COLON}|\s+[—–-]|\s+(?:это|равен)\b)",
+    )
+)
+ANSWER = "|".join(
+    (
+        rf"\b(?=[arо])(?:{EUROPEAN})",  # the first letters alone, since a text has many words
         rf"答案{DRESS}(?:是|为|為|{COLON})|正解{DRESS}(?:は|{COLON})|答え{DRESS}(?:は|{COLON})",
         rf"(?:정답|답){DRESS}(?:은|는|{COLON})",
         rf"(?:الإجابة|الجواب)(?:\s+(?:النهائية|الصحيحة|النهائي|الصحيح))?{DRESS}(?:\s+(?:هي|هو)\b|{COLON})",

@@ -107,6 +107,11 @@ REPLACED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
     (re.compile(r"[−–]"), "-"),
 )
 
+DRESSED = re.compile(r"[\\{$~*_]|[^\x00-\x7f]")
+"""Without one of these there is no dress to take off."""
+SIMPLE = re.compile(r"[-+]?[0-9]+(?:/0*[1-9][0-9]*|\.(?:[0-9]{1,2}|[0-9]{4,}))?")
+"""What reads alike in all languages, as it stands: after three digits a point may be a mark of thousands."""
+
 
 class Quantity(NamedTuple):
     """An exact number. Of "50%" the value is 50 and `percent` is set; of "7 dozen" the value is 84 and `bare` is 7."""
@@ -121,11 +126,13 @@ class Quantity(NamedTuple):
         "50%" answers 50, 0.5 and 50%; "7 dozen" answers 84, and 7 where the question asks for dozens. Of two percentages only the
         numbers count, and a gold answer that names its scale wants that scale.
         """
-        allowed = {self.value} | ({self.value / 100} if self.percent and not answer.percent else set())
-        given = {answer.value} | ({answer.value / 100} if answer.percent and not self.percent else set())
+        if self.value == answer.value:
+            return True
+        allowed = (self.value, self.value / 100) if self.percent and not answer.percent else (self.value,)
+        given = (answer.value, answer.value / 100) if answer.percent and not self.percent else (answer.value,)
         if answer.bare is not None and self.bare is None:
-            given.add(answer.bare)
-        return not allowed.isdisjoint(given)
+            given = (*given, answer.bare)
+        return any(wanted == said for wanted in allowed for said in given)
 
     def __str__(self) -> str:
         """One spelling per value: a decimal where it is finite, else a fraction."""
@@ -136,6 +143,8 @@ def read_quantity(text: str, *, comma: bool = False) -> Quantity | None:
     """The one number that `text` states, or None; `comma`: in a language with a decimal comma."""
     if len(text) > MAX_CHARACTERS:
         return None
+    if SIMPLE.fullmatch(text):
+        return Quantity(Fraction(text))
     try:
         shown = plain_numbers(with_digits(_plain(text)), comma=comma)
     except UnclearMarkError:
@@ -202,9 +211,10 @@ def _number(text: str) -> Fraction:
 
 def _plain(text: str) -> str:
     """`text` without LaTeX and Markdown dress, in single spaces, sentence punctuation at the end removed."""
-    for pattern, replacement in ((WORDS, r" \1 "), *REPLACED):
-        text = pattern.sub(replacement, text)
-    text = ascii_digits("".join(_vulgar(character) for character in text))
+    if DRESSED.search(text):
+        for pattern, replacement in ((WORDS, r" \1 "), *REPLACED):
+            text = pattern.sub(replacement, text)
+        text = ascii_digits("".join(_vulgar(character) for character in text))
     return " ".join(text.split()).strip("*_`\"'“”„«»「」 ").rstrip(".,;:。*_`\"'“”«»「」 ")
 
 
@@ -217,6 +227,8 @@ def _vulgar(character: str) -> str:
 
 def _spell(value: Fraction) -> str:
     rest = value.denominator
+    if rest == 1:
+        return str(value.numerator)
     for factor in (2, 5):
         while rest % factor == 0:
             rest //= factor

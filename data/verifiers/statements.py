@@ -32,7 +32,11 @@ from data.verifiers.phrases import (
 )
 
 MAX_CONTENT_CHARACTERS = 300
+LOOK_BACK = 60
+"""Characters before a statement that may deny or suppose it."""
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
+"""A brace, or an escaped character, which is none."""
 SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.!?]|(?<!\s);)(?=[\s*_\"'”’»]|$)")
 COLON = re.compile(r"[:=：]")
 DRESS_ALONE = re.compile(r"(?:[\s$*_:]|\\[\[(])*\Z")
@@ -148,16 +152,11 @@ def _closing_braces(text: str) -> dict[int, int]:
     """Position of each opening brace → that of its closing one; escaped braces are none."""
     closing: dict[int, int] = {}
     opened: list[int] = []
-    escaped = False
-    for position, character in enumerate(text):
-        if escaped:
-            escaped = False
-        elif character == "\\":
-            escaped = True
-        elif character == "{":
-            opened.append(position)
-        elif character == "}" and opened:
-            closing[opened.pop()] = position
+    for brace in BRACE.finditer(text):
+        if brace[0] == "{":
+            opened.append(brace.start())
+        elif brace[0] == "}" and opened:
+            closing[opened.pop()] = brace.start()
     return closing
 
 
@@ -181,13 +180,20 @@ def _boxed(text: str, start: int, begin: int, end: int) -> Statement:
 
 def _is_unsaid(text: str, start: int, end: int) -> bool:
     """Whether a value that stands there is supposed, denied or asked."""
-    before = max(0, start - 60)
-    return any(pattern.search(text, before, start) for pattern in (SUPPOSED, DENIED_BEFORE)) or DENIED_AFTER.match(text, end) is not None
+    denied = DENIED_BEFORE.search(text, max(0, start - LOOK_BACK), start) or DENIED_AFTER.match(text, end)
+    return denied is not None or _is_supposed(text, start)
+
+
+def _is_supposed(text: str, start: int) -> bool:
+    """Whether what begins there is only supposed, in the same sentence."""
+    before = max(0, start - LOOK_BACK)
+    sentence = max(before, *(text.rfind(end, before, start) + 1 for end in ".\n。"))
+    return SUPPOSED.search(text, sentence, start) is not None
 
 
 def _held(text: str, found: re.Match[str]) -> Statement:
     """What a phrase states that holds its value, or denies, asks or supposes."""
-    denied = _is_unsaid(text, *found.span()) or NEGATED.search(text, max(0, found.start() - 60), found.start()) is not None
+    denied = _is_unsaid(text, *found.span()) or NEGATED.search(text, max(0, found.start() - LOOK_BACK), found.start()) is not None
     return Statement(found["value"], *found.span(), denied=denied)
 
 
@@ -197,7 +203,7 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     stop = SENTENCE_END.search(text, begin, limit)
     end = stop.start() if stop else limit
     leads_on = stop is None and limit == following < len(text)
-    if (stop and stop[0] in "?？") or any(pattern.search(text, max(0, start - 60), start) for pattern in (SUPPOSED, REFUSED)):
+    if (stop and stop[0] in "?？") or REFUSED.search(text, max(0, start - LOOK_BACK), start) or _is_supposed(text, start):
         return None
     clause = grammar.clause.search(text, begin, end)
     end = clause.start() if clause else end

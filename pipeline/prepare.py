@@ -102,10 +102,11 @@ def _check_share(settings: Prepare, loaded: int, dropped: list[Drop], drops: Pat
         reasons = Counter(drop.reason for drop in dropped).most_common()
         kind = Counter(_kind(drop) for drop in dropped).most_common(1)[0][0]
         first = next(drop for drop in dropped if _kind(drop) == kind)
+        where = f" at {first.place}" if first.place else ""
         raise StageError(
             f"{len(dropped)} of {loaded} problems are dropped, more than the {settings.max_dropped:.0%} that prepare.max_dropped allows: "
             f"{', '.join(f'{reason} ({count})' for reason, count in reasons)}. "
-            f"The first: {first.reason} ({(first.detail or first.match)[:120]}): {first.question[:80]!r}{f' at {first.place}' if first.place else ''}. "
+            f"The first: {first.reason} ({(first.detail or first.match)[:120]}): {first.question[:80]!r}{where}. "
             f"What helps: {ADVICE[kind]}. All stand in {drops}"
         )
 

@@ -39,8 +39,8 @@ def check_ids(problems: Iterable[Problem], column: str) -> None:
         other = first.setdefault(problem.id, problem)
         if other is not problem:
             raise RecordError(
-                f"{problem.place}: field {column}: {problem.id!r} is the id of {other.place}, too; over all parts each problem needs one of "
-                "its own. Change one, or leave `id` out of prepare.source: then ids are made from the content"
+                f"{problem.place}: field {column}: {problem.id!r} is the id of {other.place}, too; over all parts each problem needs one "
+                "of its own. Change one, or leave `id` out of prepare.source: then ids are made from the content"
             )
 
 
@@ -49,7 +49,7 @@ def _own_id(row: Row, column: str) -> str:
     if CONTENT_ID.fullmatch(own):
         raise row.error(
             column,
-            f"{own!r} looks like an id that is made from the content (16 hex digits), and it is not; put something before it, or leave `id` "
-            "out of prepare.source",
+            f"{own!r} looks like an id that is made from the content (16 hex digits), and it is not; put something before it, or leave "
+            "`id` out of prepare.source",
         )
     return own

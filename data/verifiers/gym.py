@@ -23,7 +23,7 @@ from data.verifiers.texts import grammar
 NAME = "gym"
 VERSION = "3+reasoning-gym-0.1.25"
 INLINE = False
-GRAMMAR = grammar(holding=rf"<answer>(?P<value>(?s:.{{0,{MAX_READ_CHARACTERS}}}?))</answer>")
+GRAMMAR = grammar(holding=rf"<answer>(?P<value>(?s:.{{0,{MAX_ANSWER_CHARACTERS}}}?))</answer>")
 """With the tags that reasoning-gym's own prompts ask for."""
 LITERALS = frozenset({"binary_matrix", "bitwise_arithmetic", "n_queens", "number_sorting", "spiral_matrix", "string_insertion"})
 """Data sets whose scorers call eval: their answers are lists, or words and numbers."""
@@ -142,7 +142,10 @@ def _scored(reference: GymReference, statement: Statement) -> Scored | None:
 def _score(reference: GymReference, text: str) -> float:
     entry = ast.literal_eval(reference.entry)
     dataset = _dataset(reference.dataset, json.dumps(reference.arguments, sort_keys=True))
-    score = float(dataset.score_answer(text, {**entry, "answer": reference.value}))
+    try:
+        score = float(dataset.score_answer(text, {**entry, "answer": reference.value}))
+    except (ValueError, ArithmeticError):  # what some scorers raise for a text that they cannot read
+        score = 0.0
     check = CHECKS.get(reference.dataset)
     return 0.0 if score >= 1 and check and not check(reference.value, entry["metadata"], text) else score
 
@@ -166,6 +169,11 @@ def _is_sorted_gold(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
     return listed is not None and own is not None and [float(str(part)) for part in listed] == [float(str(part)) for part in own]
 
 
+def _is_same_word(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
+    """The scorer takes any text for true, and the gold answer False, too."""
+    return text.casefold() == gold.casefold()
+
+
 def _is_number(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
     """To the scorer nan is no distance away."""
     return "nan" not in text.lower()
@@ -176,6 +184,7 @@ CHECKS: dict[str, Callable[[str, Mapping[str, Any], str], bool]] = {
     "countdown": _of_whole_numbers,
     "number_sorting": _is_sorted_gold,
     "complex_arithmetic": _is_number,
+    "game_of_life_halting": _is_same_word,
 }
 """Data set → what must hold, too, of an answer that its scorer finds right, given gold answer, metadata and answer."""
 

@@ -23,6 +23,7 @@ GROUPED = re.compile(r"[-+]?\d{1,3}(?:(?:,|\{,\}|\\,|\s)\d{3})+(?:\.\d+)?")
 GROUPING = re.compile(r"\{,\}|\\,|[,\s]")
 TRUTHS = frozenset({"yes", "no", "true", "false"})
 FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
+MARKED_ROW = re.compile(r"^[ \t]*(?:\d+[.)]|[-*•])[ \t]+", re.MULTILINE)
 SIGNS = {"\\times": "×", "\\cdot": "·", "\\div": "÷", "−": "-"}
 IN_PYTHON = {"×": "*", "·": "*", "÷": "/", "^": "**", "{": "(", "}": ")"}
 
@@ -57,12 +58,16 @@ def readings(statement: Statement, gold: str, *, is_formula: bool) -> Iterator[s
 def _respelled(text: str, gold: str, is_formula: bool) -> Iterator[str]:
     if GROUPED.fullmatch(text):
         yield GROUPING.sub("", text)
+    if gold.endswith("."):
+        yield f"{text}."
     if gold.casefold() in TRUTHS and text.casefold() == gold.casefold():
         yield gold
     spelled = FRACTION.sub(_fraction, text)
     for sign, plain in (SIGNS | IN_PYTHON if is_formula else SIGNS).items():
         spelled = spelled.replace(sign, plain)
     yield spelled
+    if len(rows := MARKED_ROW.findall(text)) > 1 and len(rows) == len(text.splitlines()):
+        yield MARKED_ROW.sub("", text)
     if (listed := literal_list(text)) is not None:
         yield repr(listed)
         yield json.dumps(listed)

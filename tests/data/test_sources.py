@@ -133,7 +133,9 @@ def test_the_own_ids_of_a_file_stay_and_no_table_holds_a_place(tmp_path: Path) -
 
 def test_an_id_that_two_rows_have_is_named_with_both_lines(tmp_path: Path) -> None:
     rows = [{**row, "name": "7"} for row in ROWS]
-    train, test = (files.load(write(tmp_path / f"{name}.jsonl", row), OWN_IDS, split=Split.TRAIN) for name, row in zip("ab", rows, strict=True))
+    train, test = (
+        files.load(write(tmp_path / f"{name}.jsonl", row), OWN_IDS, split=Split.TRAIN) for name, row in zip("ab", rows, strict=True)
+    )
     with pytest.raises(RecordError, match=r"b\.jsonl:1: field name: '7' is the id of .*a\.jsonl:1, too"):
         check_ids([*train, *test], "name")
 

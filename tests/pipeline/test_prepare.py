@@ -78,7 +78,12 @@ def test_files_are_checked_deduplicated_and_split_with_every_row_accounted_for(t
     assert Counter(drop.reason for drop in drops) == {"gold answer is error": 1, "duplicate": 3}
     assert all(drop.match or drop.detail for drop in drops)
     found = {(drop.place.rpartition("/")[2], drop.match_place.rpartition("/")[2]) for drop in drops}
-    assert found == {("train.jsonl:21", ""), ("train.jsonl:6", "test.jsonl:5"), ("train.jsonl:22", "train.jsonl:4"), ("train.jsonl:23", "test.jsonl:3")}
+    assert found == {
+        ("train.jsonl:21", ""),
+        ("train.jsonl:6", "test.jsonl:5"),
+        ("train.jsonl:22", "train.jsonl:4"),
+        ("train.jsonl:23", "test.jsonl:3"),
+    }
 
 
 def test_own_ids_stand_in_the_table_and_are_unique_over_both_files(tmp_path: Path) -> None:

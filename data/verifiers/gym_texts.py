@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from data.verifiers.statements import Statement
-from data.verifiers.texts import COMMAND, undressed
+from data.verifiers.texts import BECAUSE, COMMAND, undressed
 
 MAX_READ_CHARACTERS = 4_000
 UNREADABLE = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
@@ -23,7 +23,16 @@ GROUPED = re.compile(r"[-+]?\d{1,3}(?:(?:,|\{,\}|\\,|\s)\d{3})+(?:\.\d+)?")
 GROUPING = re.compile(r"\{,\}|\\,|[,\s]")
 TRUTHS = frozenset({"yes", "no", "true", "false"})
 FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
-MARKED_ROW = re.compile(r"^[ \t]*(?:\d+[.)]|[-*•])[ \t]+", re.MULTILINE)
+MARK = re.compile(r"(?:\d+[.)]|[-*•])[ \t]+")
+"""Of a row in a list."""
+MATRIX = re.compile(r"\\begin\{(?:[bpvBV]?matrix|array)\}(?:\{[lcr|]*\})?(?P<rows>.*?)\\end\{", re.DOTALL)
+REMARK = re.compile(r"\s\((?!or\b)[^()]*\)\Z")
+NAME = re.compile(r"\A[A-Za-z]\w?\s*=\s*(?=[^=]+\Z)")
+FIRST = re.compile(r"(?P<word>[^\W\d_]+)\s*[,;:.!(–—]")
+WORD = re.compile(r"[^\W_]+")
+COMMA = re.compile(r"\s*,\s*")
+FACTOR = re.compile(r"(?<=\d)[ ]?(?=[A-Za-z])")
+"""Where a sign for times is left out."""
 SIGNS = {"\\times": "×", "\\cdot": "·", "\\div": "÷", "−": "-"}
 IN_PYTHON = {"×": "*", "·": "*", "÷": "/", "^": "**", "{": "(", "}": ")"}
 
@@ -50,27 +59,66 @@ def readings(statement: Statement, gold: str, *, is_formula: bool) -> Iterator[s
     """All texts that a statement may mean, the plainest first; `is_formula`: the scorer reads it as Python."""
     for said in filter(None, (statement.text, statement.line)):
         written = COMMAND.sub(r"\1", said).strip()
-        for text in (written,) if "\n" in written else (undressed(said), written):
+        for text in _as_rows(written) if "\n" in written or MATRIX.search(written) else (*_without_remarks(said, gold), written):
             yield text
-            yield from _respelled(text, gold, is_formula)
+            yield from _respelled(text, gold)
+            if is_formula:
+                yield _in_python(text)
 
 
-def _respelled(text: str, gold: str, is_formula: bool) -> Iterator[str]:
+def _as_rows(text: str) -> Iterator[str]:
+    """A grid as it is, without indents, without the marks of a list, or out of LaTeX."""
+    yield text
+    if found := MATRIX.search(text):
+        yield "\n".join(" ".join(row.replace("&", " ").split()) for row in found["rows"].split("\\\\") if row.strip())
+    rows = [line.strip() for line in text.splitlines()]
+    yield "\n".join(rows)
+    if all(map(MARK.match, rows)):
+        yield "\n".join(MARK.sub("", row) for row in rows)
+
+
+def _without_remarks(said: str, gold: str) -> Iterator[str]:
+    """A value in a line with and without what names or explains it: `x = 5`, `True because …`, `Yes, it is.`, `03:45 (in hours)`."""
+    text = undressed(said)
+    yield text
+    text = undressed(BECAUSE.split(text, maxsplit=1)[0])
+    yield text
+    if gold.casefold() not in TRUTHS:
+        yield undressed(REMARK.sub("", text))
+        yield NAME.sub("", text)
+    elif (found := FIRST.match(text)) and not TRUTHS & set(WORD.findall(text[found.end() :].casefold())):
+        yield found["word"]
+
+
+def _respelled(text: str, gold: str) -> Iterator[str]:
     if GROUPED.fullmatch(text):
         yield GROUPING.sub("", text)
     if gold.endswith("."):
         yield f"{text}."
     if gold.casefold() in TRUTHS and text.casefold() == gold.casefold():
         yield gold
-    spelled = FRACTION.sub(_fraction, text)
-    for sign, plain in (SIGNS | IN_PYTHON if is_formula else SIGNS).items():
-        spelled = spelled.replace(sign, plain)
-    yield spelled
-    if len(rows := MARKED_ROW.findall(text)) > 1 and len(rows) == len(text.splitlines()):
-        yield MARKED_ROW.sub("", text)
+    if " " in gold and "," not in gold:
+        yield COMMA.sub(" ", text)
+    yield _with_signs(text)
     if (listed := literal_list(text)) is not None:
         yield repr(listed)
         yield json.dumps(listed)
+
+
+def _in_python(text: str) -> str:
+    """A formula of LaTeX or of a schoolbook in Python's spelling."""
+    spelled = _with_signs(text)
+    for sign, plain in IN_PYTHON.items():
+        spelled = spelled.replace(sign, plain)
+    return FACTOR.sub("*", spelled)
+
+
+def _with_signs(text: str) -> str:
+    """`text` with signs for LaTeX's commands."""
+    spelled = FRACTION.sub(_fraction, text)
+    for command, sign in SIGNS.items():
+        spelled = spelled.replace(command, sign)
+    return spelled
 
 
 def _fraction(found: re.Match[str]) -> str:

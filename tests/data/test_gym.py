@@ -88,6 +88,48 @@ def test_the_golden_cases_are_of_many_data_sets_and_of_every_outcome() -> None:
     assert {case.expected for case in CASES} == {Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED}
 
 
+PIECES = (
+    "The answer is ",
+    "\\boxed{",
+    "}",
+    "<answer>",
+    "</answer>",
+    "```\n",
+    "\n",
+    "5",
+    "1,000",
+    "0 1",
+    "[1, 2]",
+    "x = ",
+    " × ",
+    "\\frac{",
+    "**",
+    "$",
+    "(",
+    ")",
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join), st.sampled_from(["5", "1000", "0 1", "[1, 2]"]))
+def test_any_text_is_judged_without_a_crash_and_right_only_if_it_holds_the_gold_answer(text: str, gold: str) -> None:
+    reference = GymReference(dataset="rotate_matrix", entry=repr({"question": "Turn it.", "metadata": {}}), value=gold)
+    judgement = gym.judge(reference, text)
+    assert judgement.outcome in (Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED)
+    assert (judgement.extracted == gold) == (judgement.outcome is Outcome.RIGHT)
+
+
+@given(st.integers(-(10**7), 10**7), st.integers(-(10**7), 10**7))
+def test_only_the_same_number_is_right_however_it_is_spelled(gold: int, said: int) -> None:
+    reference = GymReference(dataset="gcd", entry=repr({"question": "What is it?", "metadata": {}}), value=str(gold))
+    for text in (
+        f"\\boxed{{{said:,}}}",
+        f"The answer is **{said}**.",
+        f"The answer is:\n```\n{said}\n```",
+        f"<answer>n = {said:_}</answer>".replace("_", " "),
+    ):
+        assert (gym.judge(reference, text).outcome is Outcome.RIGHT) == (gold == said)
+
+
 @pytest.mark.parametrize(
     "said", ["The answer is:\n\n0 1\n1 2", "**Answer:**\n```\n0 1\n1 2\n```", "<answer>\n0 1\n1 2\n</answer>", "\\boxed{0 1\n1 2}"]
 )

@@ -39,9 +39,12 @@ class Drop(Record):
     """A problem that is left out, and why: the problem that it matches, or what a verifier said of its gold answer."""
 
     problem_id: str
+    place: str = ""
+    """Where the source holds it (file:line); empty for what a generator made."""
     question: str
     reason: str
     match_id: str = ""
+    match_place: str = ""
     match: str = ""
     detail: str = ""
 
@@ -122,9 +125,11 @@ def _runs(problem: Problem, mode: str, words: int) -> Iterator[tuple[str, ...]]:
         yield from (said[start : start + words] for start in range(len(said) - words + 1))
 
 
-def drop(problem: Problem, reason: str, match: Problem, *, detail: str = "") -> Drop:
-    """That a problem is left out for one that it matches."""
-    return Drop(problem_id=problem.id, question=problem.question, reason=reason, match_id=match.id, match=match.question, detail=detail)
+def drop(problem: Problem, reason: str, match: Problem | None = None, *, detail: str = "") -> Drop:
+    """That a problem is left out, for one that it matches or for what `detail` says."""
+    own = Drop(problem_id=problem.id, place=problem.place, question=problem.question, reason=reason, detail=detail)
+    matched = {"match_id": match.id, "match_place": match.place, "match": match.question} if match else {}
+    return own.model_copy(update=matched)
 
 
 def has_same_answer(one: Problem, other: Problem) -> bool:

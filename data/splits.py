@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from data.dedup import Drop
+from data.dedup import Drop, drop
 from data.errors import StageError
 from data.records import Outcome, Problem, Split, Status, Verdict, content_id
 from data.verifiers.judge import TextCase, gold_text
@@ -27,8 +27,7 @@ def with_right_gold(problems: Sequence[Problem], verdicts: Iterable[Verdict]) ->
         if verdict.outcome is Outcome.RIGHT:
             kept.append(problem)
         else:
-            reason = f"gold answer is {verdict.outcome.value}"
-            drops.append(Drop(problem_id=problem.id, question=problem.question, reason=reason, detail=verdict.detail))
+            drops.append(drop(problem, f"gold answer is {verdict.outcome.value}", detail=verdict.detail))
     return kept, drops
 
 

@@ -11,7 +11,7 @@ from data.errors import StageError
 from data.near import without_near
 from data.records import Problem, Split
 from data.sources import files, gym, hub, lab
-from data.sources.rows import Layout
+from data.sources.rows import Layout, check_ids
 from data.splits import evaluation_first, give_up, gold_cases, part, shuffled, take, with_right_gold
 from data.tables import write_table
 from data.verifiers.judge import judge_texts
@@ -59,7 +59,10 @@ def _load(settings: Prepare) -> list[Problem]:
             more = {split: ceil(source.spare * count) for split, count in counts.items()}
             return gym.load(source.name, more, task=task, seed=source.seed, arguments=source.arguments)
         case FileSource() | HubSource():
-            return [problem for split in (Split.TRAIN, Split.TEST) for problem in _part_of_rows(source, split, task)]
+            problems = [problem for split in (Split.TRAIN, Split.TEST) for problem in _part_of_rows(source, split, task)]
+            if source.id is not None:
+                check_ids(problems, source.id)
+            return problems
 
 
 def _part_of_rows(source: FileSource | HubSource, split: Split, task: str) -> list[Problem]:
@@ -99,10 +102,11 @@ def _check_share(settings: Prepare, loaded: int, dropped: list[Drop], drops: Pat
         reasons = Counter(drop.reason for drop in dropped).most_common()
         kind = Counter(_kind(drop) for drop in dropped).most_common(1)[0][0]
         first = next(drop for drop in dropped if _kind(drop) == kind)
+        where = f" at {first.place}" if first.place else ""
         raise StageError(
             f"{len(dropped)} of {loaded} problems are dropped, more than the {settings.max_dropped:.0%} that prepare.max_dropped allows: "
             f"{', '.join(f'{reason} ({count})' for reason, count in reasons)}. "
-            f"The first: {first.reason} ({(first.detail or first.match)[:120]}): {first.question[:80]!r}. "
+            f"The first: {first.reason} ({(first.detail or first.match)[:120]}): {first.question[:80]!r}{where}. "
             f"What helps: {ADVICE[kind]}. All stand in {drops}"
         )
 

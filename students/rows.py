@@ -109,7 +109,7 @@ def layout(rows: Sequence[Row], training: Training, *, seed: int) -> list[int]:
     units = _units(rows)
     width = max(map(len, units))
     if training.batch_rows % width:
-        raise ParamsError(f"distill.training.batch_rows: {training.batch_rows} divides pairs; give an even number")
+        raise ParamsError(f"batch_rows: {training.batch_rows} divides pairs; give an even number of batch_rows")
     lengths = [max(len(rows[index].input_ids) for index in unit) for unit in units]
     return [index for unit in training_order(lengths, training, seed=seed, width=width) for index in units[unit]]
 

@@ -29,6 +29,8 @@ class Columns(Section):
     """Column of the gold answer. Of a number or an expression behind a rationale (GSM8K), the text after `####` counts; of code, it holds
     a program that passes, or what stands behind `preamble` in one."""
     verifier: Literal["number", "math", "choice", "label", "exact", "code"] = "number"
+    id: str | None = None
+    """Column of the problem's id, which each row of all parts has of its own; null: ids are made from the content."""
     language: str | None = None
     """Column of the question's language (`en`, `de`, …); null: English."""
     options: str | tuple[str, ...] | None = Field(None, min_length=1)

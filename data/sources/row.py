@@ -28,7 +28,7 @@ class Row(NamedTuple):
         """A column's text as it is; numbers are written out."""
         value = as_text(self.value(column))
         if value is None or not value.strip():
-            raise self.error(column, f"{self.value(column)!r} is no text; give a question and its answer")
+            raise self.error(column, f"{self.value(column)!r} is no text; fill it in, or name another column in prepare.source")
         return value
 
     def error(self, column: str, says: str) -> RecordError:

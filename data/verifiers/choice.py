@@ -17,7 +17,7 @@ from data.verifiers.statements import Statement
 from data.verifiers.texts import BECAUSE, CONTRAST, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "choice"
-VERSION = "1"
+VERSION = "2"
 INLINE = True
 OPTION = r"(?:option|choice|answer|letter|antwort|opción|opção|opzione|réponse|respuesta|risposta|resposta|вариант|ответ|选项|選択肢|正解)"
 ARTICLE = r"(?:(?:the|die|der|das|la|le|el|il|l'|a|o)\s+)?"

@@ -12,15 +12,12 @@ from collections.abc import Iterator
 from data.records import ExactReference
 from data.verifiers.contract import Judgement
 from data.verifiers.statements import Statement
-from data.verifiers.texts import HEDGE, grammar, settled, stated_or_whole, undressed
+from data.verifiers.texts import CONTRAST_AFTER_COMMA, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "exact"
 VERSION = "1"
 INLINE = True
 GRAMMAR = grammar(holding=r"\"answer\"\s*:\s*\"(?P<value>[^\"\n]*)\"")
-CONTRAST = re.compile(
-    r",\s+(?:and\s+|und\s+|et\s+)?(?:not|nicht|pas|rather than|instead of|statt)\s|[,，]\s*(?:不是|而不是)", re.IGNORECASE
-)
 REASON = re.compile(r",\s+(?:because|since|which|weil|puisque|porque|ya que|perché)\s|，\s*(?:因为|因為)", re.IGNORECASE)
 
 
@@ -48,7 +45,7 @@ def _stated(statement: Statement, gold: str) -> str | None:
 
 def _readings(statement: Statement) -> Iterator[str]:
     """Shortened by reason and contrast, as it stands, and with what follows in the line, since a value may hold full stops."""
-    for cut in (REASON, CONTRAST):
+    for cut in (REASON, CONTRAST_AFTER_COMMA):
         yield _plain(HEDGE.sub("", cut.split(statement.text, maxsplit=1)[0], count=1))
     yield _plain(statement.text)
     yield _plain(statement.text.strip("()[]"))

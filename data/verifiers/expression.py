@@ -13,7 +13,8 @@ import re
 from data.records import ExpressionReference, Outcome
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement, Limits
 from data.verifiers.formula.reading import read
-from data.verifiers.formula.sameness import UNORDERED, same
+from data.verifiers.formula.same_lists import UNORDERED
+from data.verifiers.formula.sameness import same
 from data.verifiers.formula.values import Group, Named, Scalar, Value
 from data.verifiers.marks import has_decimal_comma
 from data.verifiers.quantity import read_quantity

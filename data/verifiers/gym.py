@@ -1,7 +1,8 @@
 """Verifier of reasoning-gym's answers by the data set's own scorer: right is a full score, and a part of it is wrong.
 
-The last explicit statement is scored. Some scorers evaluate what they are given as Python: only a text whose every part is known to be
-harmless (a literal, plain words, a formula of numbers, names and mathematical functions) gets there.
+The last explicit statement is scored, in every spelling that it may mean (`gym_texts`): the best score counts. Some scorers evaluate what
+they are given as Python: only a text whose every part is known to be harmless (a literal, plain words, a formula of numbers, names and
+mathematical functions) gets there. What a few scorers take for right and nobody else would is wrong (`CHECKS`).
 """
 
 from __future__ import annotations
@@ -9,18 +10,21 @@ from __future__ import annotations
 import ast
 import json
 import re
+from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from data.records import GymReference, Outcome
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement, Limits
+from data.verifiers.gym_texts import MAX_READ_CHARACTERS, UNREADABLE, literal_list, readings, with_rows
 from data.verifiers.statements import Statement, final_statements
-from data.verifiers.texts import COMMAND, grammar
+from data.verifiers.texts import grammar
 
 NAME = "gym"
-VERSION = "2+reasoning-gym-0.1.25"
+VERSION = "3+reasoning-gym-0.1.25"
 INLINE = False
-GRAMMAR = grammar()
+GRAMMAR = grammar(holding=rf"<answer>(?P<value>(?s:.{{0,{MAX_ANSWER_CHARACTERS}}}?))</answer>")
+"""With the tags that reasoning-gym's own prompts ask for."""
 LITERALS = frozenset({"binary_matrix", "bitwise_arithmetic", "n_queens", "number_sorting", "spiral_matrix", "string_insertion"})
 """Data sets whose scorers call eval: their answers are lists, or words and numbers."""
 FORMULAS = frozenset({"countdown", "intermediate_integration", "polynomial_multiplication", "puzzle24", "simple_integration"})
@@ -28,15 +32,19 @@ FORMULAS = frozenset({"countdown", "intermediate_integration", "polynomial_multi
 FUNCTIONS = frozenset(
     ["sin", "cos", "tan", "sec", "csc", "cot", "asin", "acos", "atan", "sinh", "cosh", "tanh", "exp", "log", "ln", "sqrt", "Abs", "abs"]
 )
-MAX_EVALUATED_CHARACTERS = 4_000
 WORDS = re.compile(r"[\w\s,]*", re.ASCII)
 """Names and numbers: Python can neither call nor look into anything in such a text."""
 SIGNS = re.compile(r"[\w\s+\-*/^().,!\[\]]*", re.ASCII)
 FACTORIAL = re.compile(r"(?<=[\w)])\s*!")
 """What parse_expr reads beyond Python's spelling."""
 OPERATIONS = ast.Add | ast.Sub | ast.Mult | ast.Div | ast.Pow | ast.BitXor
-UNREADABLE = (SyntaxError, ValueError, TypeError, RecursionError, MemoryError)
-"""What reading a text as Python may raise."""
+
+
+class Scored(NamedTuple):
+    """What a statement was taken to mean, and the scorer's opinion of it."""
+
+    text: str
+    score: float
 
 
 def prepare(limits: Limits) -> None:
@@ -46,24 +54,25 @@ def prepare(limits: Limits) -> None:
 
 def judge(reference: GymReference, answer_text: str) -> Judgement:
     """Judge the text after the thinking. Scorers may raise or not return: call it in a worker."""
-    finals = statements(reference, answer_text)
-    said = list(dict.fromkeys(text for statement in finals if statement.firm and (text := COMMAND.sub(r"\1", statement.text).strip())))
-    if not said:
+    finals = [statement for statement in statements(reference, answer_text) if statement.firm and statement.text.strip()]
+    if not finals:
         return Judgement(Outcome.UNPARSED, None, "no explicit statement of an answer")
-    if refused := [text for text in said if not is_harmless(reference, text)]:
-        return Judgement(
-            Outcome.UNPARSED, None, f"the scorer evaluates answers, and this one is no plain literal or formula: {refused[0][:80]!r}"
-        )
-    scores = [_score(reference, text) for text in said]
-    rights = [score >= 1 for score in scores]
+    found = [_scored(reference, statement) for statement in finals]
+    scored = [own for own in found if own is not None]
+    if len(scored) < len(found):
+        refused = finals[found.index(None)].text[:80]
+        return Judgement(Outcome.UNPARSED, None, f"the scorer evaluates answers, and this one is no plain literal or formula: {refused!r}")
+    rights = [own.score >= 1 for own in scored]
     if any(rights) and not all(rights):
-        return Judgement(Outcome.UNPARSED, None, f"contradicting final statements: {', '.join(said)}"[:300])
-    return Judgement(Outcome.RIGHT if rights[-1] else Outcome.WRONG, said[-1], f"score {scores[-1]:g} of {reference.dataset}")
+        return Judgement(Outcome.UNPARSED, None, f"contradicting final statements: {', '.join(own.text for own in scored)}"[:300])
+    text, score = scored[-1]
+    return Judgement(Outcome.RIGHT if rights[-1] else Outcome.WRONG, text, f"score {score:g} of {reference.dataset}")
 
 
 def statements(reference: GymReference, answer_text: str) -> list[Statement]:
-    """The final statements of an answer."""
-    return final_statements(answer_text[-MAX_ANSWER_CHARACTERS:], GRAMMAR)
+    """The final statements of an answer, grids with all of their rows."""
+    text = answer_text[-MAX_ANSWER_CHARACTERS:]
+    return [with_rows(statement, text, many="\n" in reference.value.strip()) for statement in final_statements(text, GRAMMAR)]
 
 
 def gold_text(reference: GymReference) -> str:
@@ -75,7 +84,7 @@ def is_harmless(reference: GymReference, text: str) -> bool:
     """Whether a scorer may get `text`: it does not evaluate, or this is the gold answer, or all that is in it is known to run nothing."""
     if reference.dataset not in LITERALS | FORMULAS or text == reference.value:
         return True
-    if len(text) > MAX_EVALUATED_CHARACTERS:
+    if len(text) > MAX_READ_CHARACTERS:
         return False
     return _is_literal(text) if reference.dataset in LITERALS else _is_formula(text)
 
@@ -118,10 +127,66 @@ def _only_computes(node: ast.expr) -> bool:
     return False
 
 
+def _scored(reference: GymReference, statement: Statement) -> Scored | None:
+    """The first reading of a statement that is right, or else the one with the highest score; None where the scorer may see none."""
+    best: Scored | None = None
+    for text in dict.fromkeys(readings(statement, reference.value, is_formula=reference.dataset in FORMULAS)):
+        if text and is_harmless(reference, text):
+            own = Scored(text, _score(reference, text))
+            best = own if best is None or own.score > best.score else best
+            if best.score >= 1:
+                break
+    return best
+
+
 def _score(reference: GymReference, text: str) -> float:
     entry = ast.literal_eval(reference.entry)
     dataset = _dataset(reference.dataset, json.dumps(reference.arguments, sort_keys=True))
-    return float(dataset.score_answer(text, {**entry, "answer": reference.value}))
+    try:
+        score = float(dataset.score_answer(text, {**entry, "answer": reference.value}))
+    except (ValueError, ArithmeticError):  # what some scorers raise for a text that they cannot read
+        score = 0.0
+    check = CHECKS.get(reference.dataset)
+    return 0.0 if score >= 1 and check and not check(reference.value, entry["metadata"], text) else score
+
+
+def _makes_24(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
+    """The scorer rounds down to 24 and does not ask for the given numbers."""
+    from sympy import parse_expr
+
+    used = sorted(map(float, re.findall(r"[\d.]+", text)))
+    return used == sorted(metadata["numbers"]) and bool(parse_expr(text) == 24)
+
+
+def _of_whole_numbers(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
+    """To the scorer 2.5 is made of a 2 and a 5."""
+    return "." not in text
+
+
+def _is_sorted_gold(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
+    """The scorer lets each number differ by 1."""
+    listed, own = (literal_list(part) for part in (text, gold))
+    return listed is not None and own is not None and [float(str(part)) for part in listed] == [float(str(part)) for part in own]
+
+
+def _is_same_word(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
+    """The scorer takes any text for true, and the gold answer False, too."""
+    return text.casefold() == gold.casefold()
+
+
+def _is_number(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
+    """To the scorer nan is no distance away."""
+    return "nan" not in text.lower()
+
+
+CHECKS: dict[str, Callable[[str, Mapping[str, Any], str], bool]] = {
+    "puzzle24": _makes_24,
+    "countdown": _of_whole_numbers,
+    "number_sorting": _is_sorted_gold,
+    "complex_arithmetic": _is_number,
+    "game_of_life_halting": _is_same_word,
+}
+"""Data set → what must hold, too, of an answer that its scorer finds right, given gold answer, metadata and answer."""
 
 
 @lru_cache(maxsize=8)

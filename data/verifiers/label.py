@@ -1,13 +1,14 @@
 """Verifier of classifications: one label of a set, with further spellings in any language. Pure and of linear time.
 
-Announcements are those of an answer, and "Verdict:", "I classify this as", JSON such as {"label": "unsafe"}, and the like in other
-languages. The longest spelling wins ("unsafe" is not "safe"); a denied, graded ("mostly safe") or doubled label is none.
+Announcements are those of an answer, and "Verdict:", "I classify this as", JSON such as {"label": "unsafe"} or {"safe": false}, and the
+like in other languages. The longest spelling wins ("unsafe" is not "safe"); a denied, graded ("mostly safe") or doubled label is none.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from data.records import LabelReference
 from data.verifiers.contract import Judgement
@@ -16,7 +17,7 @@ from data.verifiers.statements import Statement
 from data.verifiers.texts import HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "label"
-VERSION = "1"
+VERSION = "2"
 INLINE = True
 KEY = r"(?:label|verdict|classification|category|rating)"
 GRAMMAR = grammar(
@@ -26,9 +27,10 @@ GRAMMAR = grammar(
     rf"(?:标签|標籤|分类|类别|ラベル|分類|判定){DRESS}(?:是|为|は|{COLON})",
     r"\bI\s+(?:would\s+)?(?:classify|label|rate|categorize|categorise)\s+(?:this|it|the)\b[^.:\n?!]{0,60}?\s+as\b",
     r"\b(?:is|are)\s+(?:therefore\s+|thus\s+)?classified\s+as\b",
-    holding=rf"[\"'](?:answer|{KEY})[\"']\s*:\s*[\"'](?P<value>[^\"'\n]*)[\"']",
     denied=re.compile(r"(?:neither|weder|none of)\b", re.IGNORECASE),
 )
+NAMED = rf"[\"'](?:answer|{KEY})[\"']\s*:\s*[\"'](?P<value>[^\"'\n]*)[\"']"
+"""A key of JSON, or of a dictionary as Python prints it, that names a label."""
 LEADING = re.compile(r"(?:(?:a|an|the|clearly|definitely|eindeutig|clairement|claramente|chiaramente|явно)\s+)*", re.IGNORECASE)
 BEHIND = re.compile(
     r"\s*(?:\Z|[,:.](?!\d)|[;!(（，；：。！]|[–—-]\s|因为|因為"
@@ -46,15 +48,17 @@ CODES = re.compile(r"\n[ \t]*[A-Z]\d{1,2}(?:,[ \t]*[A-Z]\d{1,2})*\Z")
 
 def judge(reference: LabelReference, answer_text: str) -> Judgement:
     """Judge the text after the thinking; the extracted answer is the label's name."""
-    spellings = _spellings(reference)
     finals = statements(reference, answer_text)
-    return settled([(statement, _stated(spellings, statement)) for statement in finals], reference.value, "one of the labels")
+    return settled([(statement, _stated(reference, statement)) for statement in finals], reference.value, "one of the labels")
 
 
 def statements(reference: LabelReference, answer_text: str) -> list[Statement]:
     """The final statements of an answer: its whole text where that is nothing but a label."""
     spellings = _spellings(reference)
-    return stated_or_whole(CODES.sub("", answer_text.rstrip()), GRAMMAR, lambda text: _first(spellings, text) is not None)
+    # An object is one statement, whatever it holds, so that a label that is true beside another one states nothing.
+    holding = re.compile(rf"(?P<object>[{{}}][^{{}}]*{_booleans(reference).pattern}[^{{}}]*\}}?)|{NAMED}", re.IGNORECASE)
+    grammar = GRAMMAR._replace(holding=holding)
+    return stated_or_whole(CODES.sub("", answer_text.rstrip()), grammar, lambda text: _first(spellings, text) is not None)
 
 
 def gold_text(reference: LabelReference) -> str:
@@ -68,8 +72,25 @@ def _spellings(reference: LabelReference) -> list[tuple[str, str]]:
     return sorted(every, key=lambda pair: (-len(pair[0]), pair))
 
 
-def _stated(spellings: list[tuple[str, str]], statement: Statement) -> str | None:
-    """The label that a statement begins with, if what follows it leaves it standing."""
+def _booleans(reference: LabelReference) -> re.Pattern[str]:
+    """A spelling as a key and its boolean. Of more than two labels one that is false leaves others, so that only true states one."""
+    spellings = tuple(text for label, others in reference.labels.items() for text in (label, *others))
+    return _boolean_keys(spellings, "true|false" if len(reference.labels) == 2 else "true")
+
+
+@lru_cache(maxsize=64)
+def _boolean_keys(spellings: tuple[str, ...], values: str) -> re.Pattern[str]:
+    keys = "|".join(re.sub(r"(?:\\[ -]|_)+", r"[\\s_-]+", re.escape(text)) for text in sorted(spellings))
+    return re.compile(rf"[\"'](?P<key>{keys})[\"']\s*:\s*(?P<truth>{values})\b", re.IGNORECASE)
+
+
+def _stated(reference: LabelReference, statement: Statement) -> str | None:
+    """The label that an object states, or that a statement begins with, if what follows it leaves it standing."""
+    spellings = _spellings(reference)
+    if booleans := list(_booleans(reference).finditer(statement.text)):
+        named = {_only(spellings, found["value"]) for found in re.finditer(NAMED, statement.text, re.IGNORECASE)}
+        stated = ({_true(spellings, found) for found in booleans} | named) - {None}
+        return stated.pop() if len(stated) == 1 else None
     text = _bare(statement.text)
     whole = _only(spellings, statement.text) or (_first(spellings, statement.text) if not statement.line else None)
     found = (whole, len(text)) if whole else _beginning(spellings, text)
@@ -78,6 +99,14 @@ def _stated(spellings: list[tuple[str, str]], statement: Statement) -> str | Non
     second = _beginning(spellings, text[found[1] :].lstrip(" ,;/&+，；、"))
     others = [second[0] if second else None, *(_only(spellings, part) for part in PARTS.split(statement.line)[1:])]
     return found[0] if set(others) <= {None, found[0]} else None
+
+
+def _true(spellings: list[tuple[str, str]], boolean: re.Match[str]) -> str | None:
+    """The label of a key that is true, or of two labels the other one of a key that is false."""
+    label = dict(spellings).get(plain(boolean["key"]))
+    if label is None or boolean["truth"].lower() == "true":
+        return label
+    return next(other for _, other in spellings if other != label)
 
 
 def _first(spellings: list[tuple[str, str]], text: str) -> str | None:

@@ -85,7 +85,7 @@ class Grammar(NamedTuple):
     denied: re.Pattern[str] = DENIED
     """What makes of an announcement with a verb a denial."""
     holding: re.Pattern[str] | None = None
-    """A phrase that holds the value, as its group `value`: "option B is correct"."""
+    """A phrase that holds the value, as its group that ends last: "option B is correct"."""
 
 
 def _may_be_number(text: str) -> bool:
@@ -194,7 +194,7 @@ def _is_supposed(text: str, start: int) -> bool:
 def _held(text: str, found: re.Match[str]) -> Statement:
     """What a phrase states that holds its value, or denies, asks or supposes."""
     denied = _is_unsaid(text, *found.span()) or NEGATED.search(text, max(0, found.start() - LOOK_BACK), found.start()) is not None
-    return Statement(found["value"], *found.span(), denied=denied)
+    return Statement(found[found.lastindex or 0], *found.span(), denied=denied)
 
 
 def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -> Statement | None:

@@ -27,10 +27,11 @@ LOOSE = re.compile(r"\A(?:\*+(?=[^*]*\Z)|\$+(?=[^$]*\Z)|`+(?=[^`]*\Z))|(?<![*])(
 """A mark of which the other one stands outside of the value."""
 BECAUSE = re.compile(rf",?\s+(?:{REASON}|due\s+to|given\s+that)\b|，\s*(?:因为|因為|所以|由于)|なので", re.IGNORECASE)
 """Where a reason begins, if a value is to be read without one."""
-CONTRAST = re.compile(
-    r",?\s+(?:and\s+|und\s+|et\s+)?(?:not|nicht|rather than|instead of|statt)\s|[,，]\s*(?:不是|而不是|pas\s)", re.IGNORECASE
-)
-"""Before what the answer is not: "B, not A"."""
+NOT = r"\s+(?:(?:and|und|et)\s+)?(?:not|nicht|pas|rather than|instead of|statt)\s|[,，]\s*(?:不是|而不是)"
+CONTRAST = re.compile(rf",?{NOT}", re.IGNORECASE)
+"""Before what the answer is not: "B, not A", "B not A"."""
+CONTRAST_AFTER_COMMA = re.compile(rf",{NOT}", re.IGNORECASE)
+"""The same for values that may hold a "not" of their own."""
 HEDGE = re.compile(
     r"(?:most\s+)?(?:probably|likely|definitely|clearly|certainly|simply|wahrscheinlich|eindeutig|sicherlich|klar)\s+", re.IGNORECASE
 )

@@ -102,9 +102,14 @@ def left_out(drops: Sequence[Drop]) -> str:
     if not shown:
         return ""
     counts = ", ".join(f"{reason} {number}" for reason, number in sorted(reasons.items()))
-    rows = [[drop.reason, _cell(drop.question, 300), _cell(drop.match, 300), _cell(drop.detail, 300)] for drop in shown]
+    rows = [[drop.reason, _at(drop.question, drop.place), _at(drop.match, drop.match_place), _cell(drop.detail, 300)] for drop in shown]
     table = markdown((("why", "problem", "what it matches", "how"), rows))
     return f"Of the source's problems {len(drops)} were left out: {counts}. The first of each:\n\n{table}"
+
+
+def _at(question: str, place: str) -> str:
+    """A question and where its source holds it."""
+    return f"{_cell(question, 300)}{f' ({_cell(place)})' if place else ''}"
 
 
 def _cell(text: str, longest: int = 1500) -> str:

@@ -21,10 +21,13 @@ from data.errors import ParamsError, RecordError
 from data.records import GymReference, Outcome, Problem, Split
 from data.sources import gym as source
 from data.splits import gold_cases, with_right_gold
+from data.statement import final_statement
 from data.verifiers import gym
+from data.verifiers.audit import golden
 from data.verifiers.judge import judge_texts
 
 COUNTS = {Split.TRAIN: 30, Split.VALIDATION: 5, Split.TEST: 10}
+CASES = list(golden(Path(__file__).parents[1] / "golden/gym.jsonl"))
 SUM = GymReference(dataset="chain_sum", entry=repr({"question": "What is 2 + 3?", "metadata": {}}), value="5")
 
 
@@ -74,6 +77,68 @@ def test_gold_answers_are_right_by_the_scorer(name: str) -> None:
         assert gym.judge(problem.reference, gym.gold_text(problem.reference)).outcome is Outcome.RIGHT
 
 
+def test_golden() -> None:
+    """In this process, where the generators are loaded already."""
+    found = [(case, gym.judge(case.reference, case.text)) for case in CASES]
+    assert [(case.why, case.text[-80:], judgement) for case, judgement in found if judgement.outcome is not case.expected] == []
+
+
+def test_the_golden_cases_are_of_many_data_sets_and_of_every_outcome() -> None:
+    assert len(CASES) >= 100 and len({case.reference.dataset for case in CASES if isinstance(case.reference, GymReference)}) >= 20
+    assert {case.expected for case in CASES} == {Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED}
+
+
+PIECES = (
+    "The answer is ",
+    "\\boxed{",
+    "}",
+    "<answer>",
+    "</answer>",
+    "```\n",
+    "\n",
+    "5",
+    "1,000",
+    "0 1",
+    "[1, 2]",
+    "x = ",
+    " × ",
+    "\\frac{",
+    "**",
+    "$",
+    "(",
+    ")",
+)
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=20).map("".join), st.sampled_from(["5", "1000", "0 1", "[1, 2]"]))
+def test_any_text_is_judged_without_a_crash_and_right_only_if_it_holds_the_gold_answer(text: str, gold: str) -> None:
+    reference = GymReference(dataset="rotate_matrix", entry=repr({"question": "Turn it.", "metadata": {}}), value=gold)
+    judgement = gym.judge(reference, text)
+    assert judgement.outcome in (Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED)
+    assert (judgement.extracted == gold) == (judgement.outcome is Outcome.RIGHT)
+
+
+@given(st.integers(-(10**7), 10**7), st.integers(-(10**7), 10**7))
+def test_only_the_same_number_is_right_however_it_is_spelled(gold: int, said: int) -> None:
+    reference = GymReference(dataset="gcd", entry=repr({"question": "What is it?", "metadata": {}}), value=str(gold))
+    for text in (
+        f"\\boxed{{{said:,}}}",
+        f"The answer is **{said}**.",
+        f"The answer is:\n```\n{said}\n```",
+        f"<answer>n = {said:_}</answer>".replace("_", " "),
+    ):
+        assert (gym.judge(reference, text).outcome is Outcome.RIGHT) == (gold == said)
+
+
+@pytest.mark.parametrize(
+    "said", ["The answer is:\n\n0 1\n1 2", "**Answer:**\n```\n0 1\n1 2\n```", "<answer>\n0 1\n1 2\n</answer>", "\\boxed{0 1\n1 2}"]
+)
+def test_the_statement_of_a_grid_has_all_of_its_rows(said: str) -> None:
+    grid = GymReference(dataset="binary_matrix", entry=repr({"question": "How far?", "metadata": {}}), value="0 1\n1 2")
+    assert final_statement(f"We go through the cells.\n\n{said}\n\nEach cell has its distance.", grid) == said
+    assert gym.judge(grid, said).extracted == grid.value
+
+
 @pytest.mark.slow
 def test_gold_answers_are_right_in_processes_of_their_own() -> None:
     problems = [problem for name in (*NAMES, "rearc") for problem in made(name, {Split.TRAIN: 10})]
@@ -103,8 +168,10 @@ def test_the_last_statement_is_scored_and_a_part_of_the_score_is_wrong(text: str
 
 
 def test_a_scorer_may_accept_another_answer_than_the_gold_and_reads_what_the_data_set_was_made_with() -> None:
-    reference = GymReference(dataset="puzzle24", entry=repr({"question": "Make 24.", "metadata": {}}), value="4*6*1*1")
-    assert gym.judge(reference, "The answer is \\boxed{9 + 9 + 3 + 3}.").outcome is Outcome.RIGHT
+    entry = repr({"question": "Make 24.", "metadata": {"numbers": [9, 9, 3, 3]}})
+    reference = GymReference(dataset="puzzle24", entry=entry, value="9 + 9 + 3 + 3")
+    assert gym.judge(reference, "The answer is \\boxed{9 + 3*9/3 + 6 - 6}.").outcome is Outcome.WRONG
+    assert gym.judge(reference, "The answer is \\boxed{9/3 * 9 - 3}.").outcome is Outcome.RIGHT
     narrow = reference.model_copy(update={"arguments": {"max_value": 6}})
     assert gym.judge(narrow, "The answer is \\boxed{9 + 9 + 3 + 3}.").outcome is Outcome.WRONG
 

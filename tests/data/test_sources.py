@@ -13,8 +13,9 @@ from data.errors import ParamsError, RecordError
 from data.records import ExpressionReference, NumberReference, Problem, Split, Status
 from data.sources import files, hub, lab
 from data.sources.columns import Columns
-from data.sources.rows import Layout
+from data.sources.rows import Layout, check_ids
 from data.splits import gold_cases, with_right_gold
+from data.tables import read_all, write_table
 from data.verifiers.judge import judge_texts
 
 LAYOUT = Layout("words")
@@ -81,9 +82,13 @@ def test_csv_and_parquet_give_the_same_problems_as_jsonl(tmp_path: Path) -> None
         writer.writeheader()
         writer.writerows(ROWS)
     parquet.write_table(pyarrow.Table.from_pylist(ROWS), tmp_path / "a.parquet")
-    expected = files.load(write(tmp_path / "a.jsonl", *ROWS), LAYOUT, split=Split.TEST)
-    assert files.load(tmp_path / "a.csv", LAYOUT, split=Split.TEST) == expected
-    assert files.load(tmp_path / "a.parquet", LAYOUT, split=Split.TEST) == expected
+    write(tmp_path / "a.jsonl", *ROWS)
+    found = {suffix: files.load(tmp_path / f"a.{suffix}", LAYOUT, split=Split.TEST) for suffix in ("jsonl", "csv", "parquet")}
+    shown = [[problem.model_dump() for problem in problems] for problems in found.values()]
+    assert shown == 3 * [shown[0]]
+    places = [[problem.place.rpartition(":") for problem in problems] for problems in found.values()]
+    numbers = {"jsonl": "12", "csv": "34", "parquet": "12"}  # a row's line, the last one of a CSV's
+    assert places == [[(str(tmp_path / f"a.{suffix}"), ":", line) for line in lines] for suffix, lines in numbers.items()]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +115,36 @@ def test_what_is_no_csv_and_no_parquet_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_text("no")
     with pytest.raises(RecordError, match=r"a\.parquet: field \(file\): not Parquet"):
         files.load(tmp_path / "a.parquet", LAYOUT, split=Split.TRAIN)
+
+
+OWN_IDS = Layout("words", Columns(id="name"))
+
+
+def test_the_own_ids_of_a_file_stay_and_no_table_holds_a_place(tmp_path: Path) -> None:
+    rows = [{**row, "name": name} for row, name in zip(ROWS, ("gsm/7", 8), strict=True)]
+    problems = files.load(write(tmp_path / "a.jsonl", *rows), OWN_IDS, split=Split.TEST)
+    assert [problem.id for problem in problems] == ["gsm/7", "8"]
+    check_ids(problems, "name")
+    write_table(tmp_path / "table.jsonl", problems)
+    again = read_all(tmp_path / "table.jsonl", Problem)
+    assert [problem.model_dump() for problem in again] == [problem.model_dump() for problem in problems]
+    assert str(tmp_path) not in (tmp_path / "table.jsonl").read_text()
+
+
+def test_an_id_that_two_rows_have_is_named_with_both_lines(tmp_path: Path) -> None:
+    rows = [{**row, "name": "7"} for row in ROWS]
+    train, test = (
+        files.load(write(tmp_path / f"{name}.jsonl", row), OWN_IDS, split=Split.TRAIN) for name, row in zip("ab", rows, strict=True)
+    )
+    with pytest.raises(RecordError, match=r"b\.jsonl:1: field name: '7' is the id of .*a\.jsonl:1, too"):
+        check_ids([*train, *test], "name")
+
+
+@pytest.mark.parametrize(("name", "says"), [("", "no text"), (None, "no text"), ("0123456789abcdef", "16 hex digits")])
+def test_what_can_be_no_id_is_named(tmp_path: Path, name: str | None, says: str) -> None:
+    path = write(tmp_path / "a.jsonl", {**ROWS[0], "name": "fine"}, {**ROWS[1], "name": name})
+    with pytest.raises(RecordError, match=rf"a\.jsonl:2: field name: .*{says}"):
+        files.load(path, OWN_IDS, split=Split.TEST)
 
 
 @pytest.mark.parametrize("content", [None, "", "\n\n"])

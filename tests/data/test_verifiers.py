@@ -31,6 +31,7 @@ GOLDEN = Path(__file__).parents[1] / "golden"
 PIECES = (
     "\\boxed{", "}", "{", "\\frac", "\\text{", "The answer is ", "answer: ", "####", " or ", " = ", "\n", ". ", "-",
     "1,200", "50%", "1/2", "½", "<think>", "</think>", "\\", "$", "**", "1e9", "9" * 50, " wait, ", "million", "≈", "٣",
+    '"safe": ', '{"safe": true,',
 )  # fmt: skip
 INLINE = [kind for kind, verifier in VERIFIERS.items() if verifier.INLINE]
 REFERENCES: dict[str, Reference] = {

@@ -77,6 +77,25 @@ def test_files_are_checked_deduplicated_and_split_with_every_row_accounted_for(t
     drops = read_all(tmp_path / "drops.jsonl", Drop)
     assert Counter(drop.reason for drop in drops) == {"gold answer is error": 1, "duplicate": 3}
     assert all(drop.match or drop.detail for drop in drops)
+    found = {(drop.place.rpartition("/")[2], drop.match_place.rpartition("/")[2]) for drop in drops}
+    assert found == {
+        ("train.jsonl:21", ""),
+        ("train.jsonl:6", "test.jsonl:5"),
+        ("train.jsonl:22", "train.jsonl:4"),
+        ("train.jsonl:23", "test.jsonl:3"),
+    }
+
+
+def test_own_ids_stand_in_the_table_and_are_unique_over_both_files(tmp_path: Path) -> None:
+    train, test = ([{**row(n), "name": f"{part} {n}"} for n in own] for part, own in (("a", range(10)), ("b", range(100, 103))))
+    problems, _ = run(_with_ids(from_files(tmp_path, train, test)), tmp_path)
+    assert {problem.id for problem in problems if problem.split is Split.TEST} == {"b 100", "b 101", "b 102"}
+    with pytest.raises(RecordError, match=r"test\.jsonl:3: field name: 'a 4' is the id of .*train\.jsonl:5, too"):
+        run(_with_ids(from_files(tmp_path, train, [*test[:2], {**test[2], "name": "a 4"}])), tmp_path)
+
+
+def _with_ids(settings: Prepare) -> Prepare:
+    return settings.model_copy(update={"source": settings.source.model_copy(update={"id": "name"})})
 
 
 def test_a_row_that_repeats_another_is_a_duplicate(tmp_path: Path) -> None:
@@ -101,7 +120,7 @@ def test_training_problems_that_share_words_with_evaluation_are_dropped(tmp_path
 def test_the_stage_fails_above_the_share_of_drops_and_names_the_first(tmp_path: Path) -> None:
     train = [*(row(n) for n in range(10)), *(row(n, answer="unclear") for n in range(20, 25))]
     settings = from_files(tmp_path, train, [row(n) for n in range(100, 103)])
-    with pytest.raises(StageError, match=r"5 of 18 problems are dropped, more than the 20%.*'unclear'"):
+    with pytest.raises(StageError, match=r"5 of 18 problems are dropped, more than the 20%.*'unclear'.*train\.jsonl:11\. "):
         run(settings, tmp_path)
     assert not (tmp_path / "problems.jsonl").exists()
     assert len(read_all(tmp_path / "drops.jsonl", Drop)) == 5

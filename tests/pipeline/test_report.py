@@ -91,7 +91,13 @@ def _trace(writer: str, draw: int, *parents: str) -> Trace:
 
 
 LEFT_OUT = Drop(
-    problem_id="p", question="Who | why?", reason="overlaps with test", match_id="m", match="Who | how?", detail="similarity 0.90"
+    problem_id="p",
+    place="a.csv:7",
+    question="Who | why?",
+    reason="overlaps with test",
+    match_id="m",
+    match="Who | how?",
+    detail="similarity 0.90",
 )
 
 
@@ -236,7 +242,7 @@ def test_the_page_says_what_a_stranger_needs(tables: Tables, folder: Path) -> No
     )
     assert " 1,800 " in text
     assert "1 were left out: overlaps with test 1." in text
-    assert "| overlaps with test | Who \\| why? | Who \\| how?     | similarity 0.90 |" in text
+    assert "| overlaps with test | Who \\| why? (a.csv:7) | Who \\| how?     | similarity 0.90 |" in text
     assert json.loads((folder / "best.json").read_text())["student"] == "post_think"
 
 

@@ -10,6 +10,7 @@ OPENING = {"(", "[", "{", "\\{", "\\langle"}
 CLOSING = {")", "]", "}", "\\}", "\\rangle"}
 MATCHING = {"{": "}", "\\{": "\\}"}
 MAX_DEPTH = 40
+LISTED = re.compile(r"[,;]")
 
 
 class UnreadableError(ValueError):

@@ -1,48 +1,29 @@
 r"""The value that a formula states: a number, an expression, a list, a pair, an interval, a relation, a text.
 
-Structure is read here (kinds of brackets, lists, relations, cases, congruences); what is left is one expression, which Math-Verify's parser
-reads. A text of which a part cannot be read has no value: nothing is left out to make the rest readable.
+Structure is read here and in `relations` (kinds of brackets, lists, cases, congruences); what is left is one expression, which
+Math-Verify's parser reads. A text of which a part cannot be read has no value: nothing is left out to make the rest readable.
 """
 
 from __future__ import annotations
 
 import re
-from itertools import pairwise, product
+from itertools import product
 
 from data.verifiers.formula import sets
-from data.verifiers.formula.brackets import Piece, UnreadableError, enclosed, split
+from data.verifiers.formula.brackets import LISTED, Piece, UnreadableError, enclosed, split
 from data.verifiers.formula.lists import collected
 from data.verifiers.formula.notation import AND, OR, plain
 from data.verifiers.formula.plain_numbers import read_number, without_unit
-from data.verifiers.formula.scalars import MAX_WORD_LETTERS, read_scalar, read_table, symbol_of
+from data.verifiers.formula.relations import CASES, by_cases, relation
+from data.verifiers.formula.scalars import MAX_WORD_LETTERS, read_scalar, read_table
 from data.verifiers.formula.units import DEGREES
-from data.verifiers.formula.values import (
-    Based,
-    Congruence,
-    Equation,
-    Expr,
-    Group,
-    Labelled,
-    Measure,
-    Named,
-    Number,
-    Pieces,
-    Region,
-    Scalar,
-    System,
-    Table,
-    Value,
-    Words,
-)  # fmt: skip
+from data.verifiers.formula.values import Based, Congruence, Group, Labelled, Measure, Number, Region, Scalar, Table, Value, Words
 from data.verifiers.formula.words import claim
 
 MAX_CHARACTERS = 1500
 LABELLED = re.compile(r"\\text\{\s*\(?([A-J])(?:\)|\.)\s*\}\s*(\S.*)", re.DOTALL)
 MARKED = re.compile(r"\(?\\text\{([^{}]*)\}\)?")
 BARE = re.compile(r"[A-Za-z][A-Za-z' ]*")
-CASES = re.compile(r"(?:(?P<name>[^=]{1,20})=\s*)?\\begin\{cases\}(?P<rows>.*)\\end\{cases\}", re.DOTALL)
-CONDITION = re.compile(r"^(?:\\text\{\s*(?:if|for|when|,)*\s*\}|\b(?:if|for|when)\b)\s*")
-OTHERWISE = re.compile(r"(?:\\text\{\s*)?(?:otherwise|else)(?:\s*\})?")
 CONGRUENCE = re.compile(r"(?P<name>[A-Za-z])\s*\\equiv\s*(?P<residue>-?\d+)\s*\\?\(?\s*\\?p?(?:b?mod)\s*\{?\s*(?P<modulus>\d+)\s*\}?\)?")
 BASED = re.compile(r"(?P<digits>[0-9A-F]+)_(?:\{(?P<base>\d{1,2})\}|(?P<base1>\d))")
 BUILDER = re.compile(r"\\\{\s*(?P<name>[A-Za-z])\s*(?:\\in\s*\\mathbb\{R\}\s*)?(?:\||:)\s*(?P<condition>.+)\\\}", re.DOTALL)
@@ -50,9 +31,6 @@ RELATION = re.compile(r"\\(?:le|ge|ne|in|notin|approx)(?![A-Za-z])|[<>=≈]")
 PLUS_MINUS = re.compile(r"\\(?:pm|mp)(?![A-Za-z])")
 MAX_PLUS_MINUS = 3
 SET_SIGN = re.compile(r"\\(?:cup|cap|setminus)(?![A-Za-z])")
-LISTED = re.compile(r"[,;]")
-NAME = re.compile(r"\\?[A-Za-z]+(?:_(?:\{[^{}]*\}|\w))*(?:\s*\([A-Za-z, \\]{1,12}\))?")
-SIGNS = {"<": "<", ">": ">", "\\le": "<=", "\\ge": ">=", "\\ne": "!="}
 
 
 def read(text: str) -> Value | None:
@@ -75,7 +53,7 @@ def _value(text: str) -> Value:
     if (said := _words(text)) is not None:
         return said
     if cases := CASES.fullmatch(text):
-        return _pieces(cases)
+        return by_cases(cases, _value)
     if found := CONGRUENCE.fullmatch(text):
         modulus = int(found["modulus"])
         return Congruence(found["name"], int(found["residue"]) % modulus if modulus else 0, modulus)
@@ -132,7 +110,7 @@ def _single(text: str) -> Value:
     """One value: a relation, a set, something in brackets, or an expression."""
     relations = split(text, RELATION)
     if len(relations) > 1:
-        return _relation(relations)
+        return relation(relations, _value)
     if PLUS_MINUS.search(text):
         return Group("", tuple(_value(variant) for variant in _both_signs(text)))
     operands = split(text, SET_SIGN)
@@ -196,92 +174,3 @@ def _angle(value: Value) -> Measure:
     if isinstance(value, Measure) or (isinstance(value, Number) and value.quantity.percent):
         raise UnreadableError("no angle")
     return Measure(value, DEGREES)
-
-
-def _relation(pieces: list[Piece]) -> Value:
-    """An equation, a membership, an inequality or a chain of them; of an approximation the exact side."""
-    rounded = next((at for at, piece in enumerate(pieces) if piece.separator in ("\\approx", "≈")), None)
-    if rounded is not None:
-        if rounded > 1 or not NAME.fullmatch(pieces[0].text):
-            return _relation(pieces[:rounded]) if rounded > 1 else _value(pieces[0].text)
-        pieces = [pieces[0], Piece("=", pieces[1].text)]
-    signs, sides = {piece.separator for piece in pieces[1:]}, [piece.text for piece in pieces]
-    if signs == {"="}:
-        return _equation(sides)
-    if signs == {"\\in"} and len(sides) == 2 and NAME.fullmatch(sides[0]):
-        return Named(sides[0], _value(sides[1]))
-    if not signs <= set(SIGNS):
-        raise UnreadableError("relations of different kinds in one chain")
-    return _inequality([(_expr(left.text), SIGNS[right.separator], _expr(right.text)) for left, right in pairwise(pieces)])
-
-
-def _inequality(links: list[tuple[Expr, str, Expr]]) -> Value:
-    names = sorted({symbol.name for left, _, right in links for symbol in left.free_symbols | right.free_symbols})
-    if len(names) == 1:
-        return Region(sets.intersection([sets.solved(*link) for link in links]), names[0])
-    flipped = [(right, sign.replace(">", "<"), left) if sign.startswith(">") else (left, sign, right) for left, sign, right in links]
-    equations = tuple(Equation(sign, _difference(left, right)) for left, sign, right in flipped)
-    return equations[0] if len(equations) == 1 else Group("", equations)
-
-
-def _equation(sides: list[str]) -> Value:
-    first, last = sides[0], sides[-1]
-    if len(sides) == 2 and NAME.fullmatch(last) and not NAME.fullmatch(first):
-        first, last = last, first
-    if NAME.fullmatch(first):
-        return Named(re.sub(r"\s", "", first), _value(last))
-    pair = enclosed(first)
-    if pair is not None and pair[0] == "(" and all(NAME.fullmatch(piece.text) for piece in split(pair[1], LISTED)):
-        return _point([piece.text for piece in split(pair[1], LISTED)], _value(last))
-    left, right = _expr(first), _expr(last)
-    if not left.free_symbols and not right.free_symbols:
-        return _value(last)
-    asked = not right.free_symbols and not re.search(r"\d", first)
-    return Equation("=", _difference(left, right), _value(last) if asked else None)
-
-
-def _difference(left: Expr, right: Expr) -> Expr:
-    """Of the sides of a relation; one that holds for all letters or for none says nothing of them."""
-    import sympy
-
-    found = left - right
-    if not found.free_symbols or found.has(sympy.oo, -sympy.oo):
-        raise UnreadableError("a relation of no letters")
-    return found
-
-
-def _point(names: list[str], value: Value) -> Value:
-    """`(x, y) = (1, 2)`: values by name."""
-    if not isinstance(value, Group) or value.brackets != "()" or len(value.items) != len(names):
-        raise UnreadableError("a point has as many coordinates as names")
-    return System(tuple(sorted((Named(name, item) for name, item in zip(names, value.items, strict=True)), key=lambda named: named.name)))
-
-
-def _pieces(found: re.Match[str]) -> Value:
-    pieces: list[tuple[Expr, Expr]] = []
-    for row in re.split(r"\\\\(?:\[[^\]]*\])?", found["rows"]):
-        if not row.strip():
-            continue
-        formula, _, condition = row.partition("&")
-        condition = CONDITION.sub("", condition.strip().strip(",").strip()).strip().rstrip(".,;")
-        if OTHERWISE.fullmatch(condition):
-            where = sets.rest([points for _, points in pieces])
-        else:
-            region = _value(condition)
-            if not isinstance(region, Region):
-                raise UnreadableError("the condition of a case is no region")
-            where = region.points
-        pieces.append((_expr(formula.strip().rstrip(",").strip()), where))
-    return Pieces((found["name"] or "").strip(), tuple(pieces))
-
-
-def _expr(text: str) -> Expr:
-    """A side of a relation as an expression."""
-    value = _value(text)
-    if isinstance(value, Measure):
-        value = value.value
-    if isinstance(value, Number):
-        return symbol_of(value)
-    if not isinstance(value, Scalar):
-        raise UnreadableError("a side of a relation is no expression")
-    return value.expr

@@ -99,18 +99,32 @@ def _turn(tokenizer: PreTrainedTokenizerBase, place: str, stops: Collection[int]
         yield error(place, found, "use the chat template of a model that answers")
         return
     begun = _render(tokenizer, messages(QUESTION), generate=True)
+    if header := _unwritten_header(tokenizer, begun, rendered, answer):
+        found = f"the chat template has no generation prompt: asked, it ends with {begun[-20:]!r}, and {header!r} is left to the model"
+        yield error(place, found, "let chat_template.jinja write that where add_generation_prompt is true")
     before = begun.partition(OPEN)[0]  # a thinking that the template opens is not shown again
     if not rendered.startswith(before):
         found = f"the chat template begins the assistant's turn with {begun[-20:]!r} when it is asked, and otherwise where it shows one"
         yield warning(place, found, "conversations of several turns would be read otherwise than they were written: use another template")
     ending = text_ids(tokenizer, rendered.rpartition(answer)[2].lstrip())
-    if ending and ending[0] not in stops:
+    if not ending:
+        found = "the chat template ends the assistant's turn with no token: such a model is not known to stop"
+        yield error(place, found, "let chat_template.jinja write eos_token behind the assistant's message")
+    elif ending[0] not in stops:
         yield error(
             place,
             f"the chat template ends the assistant's turn with {tokenizer.decode(ending[:1])!r}, but eos_token is {tokenizer.eos_token!r}: "
             "such a model never stops when it is served",
             "set eos_token in tokenizer_config.json, and eos_token_id in generation_config.json, to the template's token",
         )
+
+
+def _unwritten_header(tokenizer: PreTrainedTokenizerBase, begun: str, rendered: str, answer: str) -> str:
+    """What stands before an answer where it is shown and not where it is asked for, in a template that makes no difference between asking
+    and showing. Some (`[INST] … [/INST]`) need none, since the user's turn ends where the answer begins.
+    """
+    is_same = begun == _render(tokenizer, messages(QUESTION)) and rendered.startswith(begun)
+    return rendered[len(begun) :].partition(answer)[0].strip() if is_same else ""
 
 
 def _tags(tokenizer: PreTrainedTokenizerBase, place: str, stops: Collection[int]) -> Iterator[Finding]:

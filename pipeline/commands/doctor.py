@@ -103,7 +103,7 @@ def findings_of(recipe: Path, here: Resources, found: Devices) -> list[Finding]:
     try:
         return recipe_findings(load(recipe), here, found)
     except ParamsError as problem:
-        return [error(str(recipe), str(problem), "`make params` shows what is allowed")]
+        return [error(str(recipe), str(problem).removeprefix(f"{recipe}: "), "`make params` shows what is allowed")]
 
 
 def verdict(found: Sequence[Finding]) -> str:
@@ -138,7 +138,7 @@ def _entry(finding: Finding) -> str:
     """What was found, and below it what to do."""
     word, indent = f"  {WORDS[finding.severity]:<9} ", " " * 12
     first, *more = f"{finding.place}: {finding.found}".splitlines()
-    lines = [_wrapped(first, word, indent), *(_wrapped(line, indent, indent) for line in more)]
+    lines = [_wrapped(first, word, indent), *(_wrapped(line.strip(), f"{indent}- ", f"{indent}  ") for line in more)]
     return "\n".join([*lines, _wrapped(f"→ {finding.fix}", indent, f"{indent}  ")])
 
 

@@ -94,6 +94,7 @@ def test_two_processes_reach_the_loss_of_one(make_job, strategy):
     train(one)
     train(two)
     assert losses(two) == pytest.approx(losses(one), rel=1e-3)
+    assert "probe_finished" in (two.model / "training.csv").read_text(), "one of the processes looks"
     first, second = load_file(one.model / "model.safetensors"), load_file(two.model / "model.safetensors")
     assert all(torch.allclose(first[name], second[name], atol=1e-3) for name in first)
 

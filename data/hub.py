@@ -38,7 +38,7 @@ def folder_here(path: str, revision: str | None) -> Path | None:
     folder = Path(path).expanduser()
     if folder.is_dir():
         return folder
-    if not _HUB_NAME.fullmatch(path) or revision is None or not _COMMIT.fullmatch(revision):
+    if not can_fetch(path, revision):
         return None
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
@@ -48,6 +48,11 @@ def folder_here(path: str, revision: str | None) -> Path | None:
     except (LocalEntryNotFoundError, HFValidationError, OSError):
         return None
     return folder if (folder / "config.json").is_file() and weights_bytes(folder) else None  # others keep single files there
+
+
+def can_fetch(path: str, revision: str | None) -> bool:
+    """Whether a hub can be asked for it: `owner/name` at a commit."""
+    return bool(_HUB_NAME.fullmatch(path) and revision is not None and _COMMIT.fullmatch(revision))
 
 
 def _fetch(name: str, revision: str | None) -> Path:

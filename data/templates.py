@@ -6,7 +6,7 @@ tags that are lost or doubled, and two models whose tokens mean different things
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from data.chat import CLOSE, OPEN, completion_ids, join, messages, prompt_ids, text_ids
@@ -39,7 +39,7 @@ def student_findings(tokenizer: PreTrainedTokenizerBase, place: str, instruction
     if found := list(_lacking(tokenizer, place, pad=True)) or list(_refused(tokenizer, place, instruction)):
         yield from found
         return
-    yield from _turn(tokenizer, place, {int(tokenizer.eos_token_id)})
+    yield from _turn(tokenizer, place, {int(tokenizer.eos_token_id)}, unended=error)
     yield from _tags(tokenizer, place, {int(tokenizer.eos_token_id)})
     asked = prompt_ids(tokenizer, QUESTION, instruction)
     yield from round_trip(tokenizer, Said(QUESTION, instruction, PROBE, asked, completion_ids(tokenizer, PROBE)), place)
@@ -52,7 +52,7 @@ def teacher_findings(
     if found := list(_lacking(tokenizer, place, pad=False)) or list(_refused(tokenizer, place, instruction)):
         yield from found
         return
-    yield from _turn(tokenizer, place, stops)
+    yield from _turn(tokenizer, place, stops, unended=warning)
     yield from _tags(tokenizer, place, stops)
     asked = prompt_ids(tokenizer, QUESTION, instruction)
     tail = _text(tokenizer, asked).rstrip()
@@ -90,8 +90,13 @@ def _refused(tokenizer: PreTrainedTokenizerBase, place: str, instruction: str | 
             return
 
 
-def _turn(tokenizer: PreTrainedTokenizerBase, place: str, stops: Collection[int]) -> Iterator[Finding]:
-    """The template shows what the assistant said, and ends its turn with a token at which the model stops."""
+def _turn(
+    tokenizer: PreTrainedTokenizerBase, place: str, stops: Collection[int], *, unended: Callable[[str, str, str], Finding]
+) -> Iterator[Finding]:
+    """The template shows what the assistant said, and ends its turn with a token at which the model stops.
+
+    A turn without an end is `unended`: a model that only answers may know its end token from elsewhere, one that learns is not taught it.
+    """
     answer = PROBE.partition(CLOSE)[2]
     rendered = _render(tokenizer, [*messages(QUESTION), _by_assistant(answer)])
     if answer not in rendered:
@@ -99,18 +104,32 @@ def _turn(tokenizer: PreTrainedTokenizerBase, place: str, stops: Collection[int]
         yield error(place, found, "use the chat template of a model that answers")
         return
     begun = _render(tokenizer, messages(QUESTION), generate=True)
+    if header := _unwritten_header(tokenizer, begun, rendered, answer):
+        found = f"the chat template has no generation prompt: asked, it ends with {begun[-20:]!r}, and {header!r} is left to the model"
+        yield error(place, found, "let chat_template.jinja write that where add_generation_prompt is true")
     before = begun.partition(OPEN)[0]  # a thinking that the template opens is not shown again
     if not rendered.startswith(before):
         found = f"the chat template begins the assistant's turn with {begun[-20:]!r} when it is asked, and otherwise where it shows one"
         yield warning(place, found, "conversations of several turns would be read otherwise than they were written: use another template")
     ending = text_ids(tokenizer, rendered.rpartition(answer)[2].lstrip())
-    if ending and ending[0] not in stops:
+    if not ending:
+        found = "the chat template ends the assistant's turn with no token: such a model is not known to stop"
+        yield unended(place, found, "let chat_template.jinja write eos_token behind the assistant's message")
+    elif ending[0] not in stops:
         yield error(
             place,
             f"the chat template ends the assistant's turn with {tokenizer.decode(ending[:1])!r}, but eos_token is {tokenizer.eos_token!r}: "
             "such a model never stops when it is served",
             "set eos_token in tokenizer_config.json, and eos_token_id in generation_config.json, to the template's token",
         )
+
+
+def _unwritten_header(tokenizer: PreTrainedTokenizerBase, begun: str, rendered: str, answer: str) -> str:
+    """What stands before an answer where it is shown and not where it is asked for, in a template that makes no difference between asking
+    and showing. Some (`[INST] … [/INST]`) need none, since the user's turn ends where the answer begins.
+    """
+    is_same = begun == _render(tokenizer, messages(QUESTION)) and rendered.startswith(begun)
+    return rendered[len(begun) :].partition(answer)[0].strip() if is_same else ""
 
 
 def _tags(tokenizer: PreTrainedTokenizerBase, place: str, stops: Collection[int]) -> Iterator[Finding]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from data.chat import completion_ids
@@ -17,8 +17,8 @@ from pipeline.support import paths, report_plots
 from pipeline.support.engines import tokenizer_of
 from pipeline.support.findings import Findings, Tables, findings, flat, headline
 from pipeline.support.params import PARAMS, Params, load
-from pipeline.support.report_page import main_table, ordered, page
-from pipeline.support.report_text import NONE, left_out, side_by_side, ways_of_shortening
+from pipeline.support.report_page import Shown, main_table, ordered, page
+from pipeline.support.report_text import NONE, left_out, side_by_side, trained_rows, ways_of_shortening
 from pipeline.support.stage import Statistics, run_stage
 from pipeline.support.student_settings import ancestors
 from pipeline.support.text_table import render
@@ -38,8 +38,8 @@ def report(tables: Tables, params: Params, curves: report_plots.Curves, *, folde
         _write_json(folder / "metrics.json", headline(metrics))
         _write_json(folder / "measures.json", metrics)
         _write_json(folder / "best.json", found.choice.model_dump(mode="json"))
-        text = page(found, params.report, _examples(tables, found, params), _shortened(tables), left_out(tables.left_out))
-        (folder / "report.md").write_text(text, encoding="utf-8")
+        shown = Shown(_examples(tables, found, params), _shortened(tables), left_out(tables.left_out), trained_rows(tables.trained_rows))
+        (folder / "report.md").write_text(page(found, params.report, shown), encoding="utf-8")
         report_plots.write_csv(folder / "plots/pareto.csv", report_plots.pareto_rows(found.test), report_plots.PARETO_COLUMNS)
         report_plots.write_csv(folder / "plots/training.csv", report_plots.curve_rows(curves), report_plots.CURVE_COLUMNS)
         report_plots.draw_pareto(folder / "plots/pareto.png", found.test)
@@ -80,6 +80,7 @@ def _shortened(tables: Tables) -> str:
 
 def _tables(params: Params) -> Tables:
     lessons = {student: list(read_table(paths.lessons_of(student), Lesson)) for student in params.students}
+    trained = _trained(params)
     return Tables(
         read_all(paths.PROBLEMS, Problem),
         list(read_table(paths.DROPS, Drop)),
@@ -90,15 +91,21 @@ def _tables(params: Params) -> Tables:
         list(read_table(paths.SHORT_VERDICTS, Recheck)),
         read_all(paths.DRAWN, Drawn),
         lessons,
-        _trained(params),
+        _trained_tokens(params, trained),
+        {student: own.examples for student, own in trained.items()},
         _counter(params),
     )
 
 
-def _trained(params: Params) -> dict[str, int]:
-    """Tokens of the first seed's training, and of those that it goes on from; students whose model is not there are left out."""
+def _trained(params: Params) -> dict[str, Trained]:
+    """What the first seed's training did; students whose model is not there are left out."""
     own = {student: Trained.read(paths.model_of(student, params.seeds[0])) for student in params.students}
-    tokens = {student: found.trained_tokens for student, found in own.items() if found}
+    return {student: found for student, found in own.items() if found}
+
+
+def _trained_tokens(params: Params, trained: Mapping[str, Trained]) -> dict[str, int]:
+    """Tokens of a training, and of those that it goes on from."""
+    tokens = {student: found.trained_tokens for student, found in trained.items()}
     chains = {student: [student, *ancestors(params.students, student)] for student in tokens}
     return {student: sum(tokens[name] for name in chain) for student, chain in chains.items() if tokens.keys() >= set(chain)}
 

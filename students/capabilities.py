@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from data.checks import Finding, error, warning
+from data.checks import Finding, error, info, warning
 from students.places import ALL_SHARED, Places
 from students.settings import Asc, Dpo, Nat, Nce, Objective, OfPairs, SimPo, Training, Unlikelihood
 
@@ -23,6 +23,9 @@ def capability_findings(
         yield error(places.key(key), what, fix)
     for key, what, fix in _warnings(training, found):
         yield warning(places.key(key), what, fix)
+    if training.launch.strategy == "zero3" and training.guard.ends_from and not isinstance(objective, Asc):
+        what = "whether texts end is not looked at under launch.strategy: zero3, which shards the weights that would write them"
+        yield info(places.key("guard.ends_from"), what, "evaluate says how many do; use zero2 to be told while training")
 
 
 def _errors(training: Training, found: Devices) -> Iterator[tuple[str, str, str]]:

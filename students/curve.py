@@ -23,4 +23,4 @@ def write_curve(path: Path, history: Sequence[dict[str, float]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, (*COLUMNS, *watched), extrasaction="ignore", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(point for point in history if "loss" in point or (watched and watched[0] in point))
+        writer.writerows(point for point in history if "loss" in point or any(name in point for name in watched))

@@ -1,7 +1,12 @@
-"""Watches a training by a fixed probe of its rows, and stops it where the model collapses; heavy to import, like students.trainer."""
+"""Watches a training by a fixed probe of its rows, and stops it where the model collapses or never ends a text; heavy to import, like
+students.trainer.
+
+A look decides nothing but whether to go on: it draws nothing at random and leaves the model as it was.
+"""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean
@@ -12,17 +17,22 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase, TrainerCallb
 
 from data.errors import CollapseError
 from students.checkpoints import last_complete
-from students.collapse import Look, collapse, repeated
+from students.collapse import Look, collapse, ending_steps, has_room, must_end, repeated
 from students.reference import Collate, row_logprobs
 from students.rows import Row, supervised
 from students.settings import Guard, Training
+
+_LOG = logging.getLogger(__name__)
 
 
 class Probe(NamedTuple):
     """The rows that are looked at, and how they are read."""
 
     right: Sequence[Row]
+    """Rows whose likelihood is measured; none where no wrong ones are watched."""
     wrong: Sequence[Row]
+    asked: Sequence[Row]
+    """Rows whose prompts are answered."""
     collate: Collate
     tokenizer: PreTrainedTokenizerBase
     batch_rows: int
@@ -30,14 +40,31 @@ class Probe(NamedTuple):
 
 
 def probe_of(rows: Sequence[Row], training: Training, collate: Collate, tokenizer: PreTrainedTokenizerBase) -> Probe:
-    """The first rows of each kind by the name of their trace, the same for every training on them."""
-    named = sorted(rows, key=lambda row: row.trace_id)
-    right, wrong = ([row for row in named if row.wrong is is_wrong][: training.guard.rows] for is_wrong in (False, True))
-    return Probe(right, wrong, collate, tokenizer, training.micro_batch_rows)
+    """The first rows of each kind by the name of their trace, or where wrong ones are not watched the shortest that end; the same for every
+    training on them.
+    """
+    guard, named = training.guard, sorted(rows, key=lambda row: row.trace_id)
+    right, wrong = ([row for row in named if row.wrong is is_wrong][: guard.rows] for is_wrong in (False, True))
+    asked = right
+    if not (guard.looks and right and wrong):
+        right, wrong, asked = [], [], _shortest(named, guard) if guard.ends_from else []
+    return Probe(right, wrong, asked[: guard.prompts], collate, tokenizer, training.micro_batch_rows)
+
+
+def _shortest(rows: Sequence[Row], guard: Guard) -> list[Row]:
+    """Rows that teach how a text ends, the right ones where there are any, the shortest first."""
+    ending = [row for row in rows if _teaches_to_end(row, guard)]
+    return sorted([row for row in ending if not row.wrong] or ending, key=lambda row: len(supervised(row)))
+
+
+def _teaches_to_end(row: Row, guard: Guard) -> bool:
+    return row.ends and has_room(len(supervised(row)), guard)
 
 
 class Watcher(TrainerCallback):
-    """Looks at the probe before the first step and `guard.looks` times, the last time at the end; looks are rows of the training curve."""
+    """Looks at the probe where `ending_steps` says and, with wrong rows, before the first step and `guard.looks` times, the last time at
+    the end; looks are rows of the training curve.
+    """
 
     def __init__(self, probe: Probe, guard: Guard, *, what: str) -> None:
         self.probe, self.guard, self.what = probe, guard, what
@@ -45,15 +72,15 @@ class Watcher(TrainerCallback):
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
         """Look where the training starts; one that goes on has looked before."""
-        known = [point for point in state.log_history if "probe_logp_right" in point]
-        self.looks = [_look_of(point) for point in known]
-        if not known:
+        self.looks = [_look_of(point) for point in state.log_history if "probe_finished" in point]
+        if self.probe.right and not self.looks:
             self._look(args, state, more["model"])
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **more: Any) -> None:
-        """Look at even distances."""
-        steps = {round(state.max_steps * look / self.guard.looks) for look in range(1, self.guard.looks + 1)}
-        if state.global_step in steps:
+        """Look where texts must end, and with wrong rows at even distances."""
+        even = range(1, self.guard.looks + 1) if self.probe.right else ()
+        steps = {round(state.max_steps * look / self.guard.looks) for look in even}
+        if state.global_step in steps | ending_steps(state.max_steps, self.guard):
             self._look(args, state, more["model"])
 
     def _look(self, args: TrainingArguments, state: TrainerState, model: torch.nn.Module) -> None:
@@ -61,12 +88,28 @@ class Watcher(TrainerCallback):
             return
         self.looks.append(look(model, self.probe, self.guard, step=state.global_step))
         state.log_history.append(self.looks[-1].point())
+        if why := self._gone_wrong(state.global_step, state.max_steps):
+            raise CollapseError(f"{why}. The last checkpoint: {last_complete(Path(args.output_dir)) or 'none was saved yet'}")
+
+    def _gone_wrong(self, step: int, steps: int) -> str | None:
+        """Why the training is to be stopped after its last look; what may still come right is a warning."""
+        at, last = f"at step {step} of {steps}", self.looks[-1]
+        can_end = any(_teaches_to_end(row, self.guard) for row in self.probe.asked)
         if why := collapse(self.looks, self.guard):
-            kept = last_complete(Path(args.output_dir))
-            raise CollapseError(
-                f"{self.what} collapses at step {state.global_step} of {state.max_steps}: {why}. Lower its learning_rate or the weight of "
-                f"wrong rows, or raise the bound if that is wanted. The last checkpoint: {kept or 'none was saved yet'}"
+            fix = "Lower its learning_rate or the weight of wrong rows, or raise the bound if that is wanted"
+            return f"{self.what} collapses {at}: {why}. {fix}"
+        if last.finished > self.guard.min_finished or not can_end:
+            return None
+        found = f"{self.what}: {last.finished:.0%} of the {len(self.probe.asked)} texts that are looked at end {at}"
+        if must_end(step, steps, self.guard):
+            return (
+                f"{found}, and more than guard.min_finished: {self.guard.min_finished:g} must. Likely the end token is masked (a pad token "
+                "that is the end token, masked by its id) or the rows were cut before it; if it is only that little was learnt, raise "
+                "learning_rate, or go on without looking by guard.ends_from: 0"
             )
+        if step in ending_steps(steps, self.guard):
+            _LOG.warning("%s; a model that never does had its end token masked, or its rows cut before it", found)
+        return None
 
 
 def look(model: torch.nn.Module, probe: Probe, guard: Guard, *, step: int) -> Look:
@@ -76,24 +119,25 @@ def look(model: torch.nn.Module, probe: Probe, guard: Guard, *, step: int) -> Lo
     end = probe.tokenizer.eos_token_id
     return Look(
         step=step,
-        logp_right=fmean(right),
-        logp_wrong=fmean(wrong),
         tokens=fmean(len(text) for text in texts),
         finished=fmean(text[-1] == end for text in texts),
         repeated=fmean(repeated(text) for text in texts),
+        logp_right=right,
+        logp_wrong=wrong,
     )
 
 
-def _per_token(model: torch.nn.Module, rows: Sequence[Row], probe: Probe) -> list[float]:
+def _per_token(model: torch.nn.Module, rows: Sequence[Row], probe: Probe) -> float | None:
+    """Mean over rows; None of no rows."""
     sums = row_logprobs(model, rows, probe.collate, batch_rows=probe.batch_rows)
-    return [total / len(supervised(row)) for total, row in zip(sums, rows, strict=True)]
+    return fmean(total / len(supervised(row)) for total, row in zip(sums, rows, strict=True)) if rows else None
 
 
 def _written(model: torch.nn.Module, probe: Probe, guard: Guard) -> list[list[int]]:
-    """What the model writes after the first prompts, the end token included: at most twice what the longest row of the probe has, and at
-    most `guard.max_tokens`.
+    """What the model writes after the prompts that are asked, the end token included: at most twice what the longest of their rows has, and
+    at most `guard.max_tokens`.
     """
-    rows = probe.right[: guard.prompts]
+    rows = probe.asked
     prompts = [row.input_ids[: len(row.input_ids) - len(supervised(row))] for row in rows]
     width = max(map(len, prompts))
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None) or width + guard.max_tokens
@@ -115,4 +159,4 @@ def _until(end: int, text: list[int]) -> list[int]:
 
 
 def _look_of(point: dict[str, float]) -> Look:
-    return Look(step=int(point["step"]), **{name: point[f"probe_{name}"] for name in Look._fields if name != "step"})
+    return Look(step=int(point["step"]), **{name: point[f"probe_{name}"] for name in Look._fields if f"probe_{name}" in point})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data.errors import StageError
 from data.records import Section
+from students.examples import Example
 from students.places import Places
 from students.settings import Objective, Sft, Training
 
@@ -68,6 +69,8 @@ class Trained(Section):
     """Tokens read, prompts included, padding not, over all epochs."""
     supervised_tokens: int
     precision: str
+    examples: list[Example] = []
+    """A right row and a wrong one as the model read them."""
 
     def write(self, folder: Path) -> None:
         """Write it beside the model."""

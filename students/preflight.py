@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 from data.checks import Finding, error, summed, warning
 from data.templates import Said, alike_findings, round_trip, student_findings
+from students.collapse import has_room
 from students.memory import free_bytes, memory_findings, memory_of, shapes_of
 from students.places import ALL_SHARED, Places
 from students.rows import IGNORED, Encoded, Row, supervised
-from students.settings import Training
+from students.settings import Asc, Training
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedTokenizerBase
@@ -36,6 +37,8 @@ def training_findings(job: Job, encoded: Encoded, tokenizer: PreTrainedTokenizer
     yield from student_findings(tokenizer, job.base_name, job.instruction)
     yield from overlong_findings(encoded, job.training, job.places)
     yield from row_findings(encoded.rows, tokenizer, instruction=job.instruction)
+    if not isinstance(job.objective, Asc):
+        yield from ending_findings(encoded.rows, job.training, job.places)
     yield from fit_findings(encoded.rows, AutoConfig.from_pretrained(job.base))
     if job.start is not None and (job.start / TOKENIZER).is_file():  # some objectives compare its probabilities with the student's
         yield from alike_findings(tokenizer, AutoTokenizer.from_pretrained(job.start), "students.*.from")
@@ -94,6 +97,14 @@ def overlong_findings(encoded: Encoded, training: Training, places: Places = ALL
         yield error(place, found, f"{bound}raise max_length, or allow more to be dropped")
     elif share > MANY_OVERLONG:
         yield warning(place, found, "raise it, if the students are to learn from long traces too")
+
+
+def ending_findings(rows: Sequence[Row], training: Training, places: Places = ALL_SHARED) -> Iterator[Finding]:
+    """Some row is short enough that a look during the training can tell whether the model ends its texts."""
+    guard = training.guard
+    if rows and guard.ends_from and not any(row.ends and has_room(len(supervised(row)), guard) for row in rows):
+        found = f"no row ends within half of {guard.max_tokens} tokens, so it is not looked whether the model ends its texts"
+        yield warning(places.key("guard.max_tokens"), found, "raise it to twice the shortest rows' tokens, or set guard.ends_from: 0")
 
 
 def collator_findings(collate: Collate, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> Iterator[Finding]:

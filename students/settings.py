@@ -106,16 +106,23 @@ OfPairs = Redi | Dpo | SimPo | Asc
 
 
 class Guard(Section):
-    """How a training with wrong rows is watched, and when it is stopped (students/collapse.py)."""
+    """How a training is watched, and when it is stopped: every one by whether its texts end, one with wrong rows by what these do to the
+    right ones (students/collapse.py).
+    """
 
+    ends_from: int = Field(100, ge=0)
+    """Step at which it is looked whether texts end; where none does, that is a warning. Where none does half-way either, the training
+    stops. One that is half-way by then is looked at half-way and never stopped for it. 0: it is not looked."""
+    min_finished: float = Field(0.0, ge=0, lt=1)
+    """More than this share of texts must end."""
     looks: int = Field(10, ge=0)
-    """How often a small probe is looked at, besides the start; 0: never."""
+    """How often wrong rows are looked at, besides the start; 0: never."""
     rows: int = Field(16, ge=1)
     """Right rows, and as many wrong ones, whose likelihood is measured."""
     prompts: int = Field(8, ge=1)
-    """Questions that the model answers, greedily."""
+    """Questions that the model answers, greedily; without wrong rows those with the shortest answers, which cost least."""
     max_tokens: int = Field(512, ge=1)
-    """Most tokens of such an answer."""
+    """Most tokens of such an answer; whether texts end is judged by rows of at most half as many."""
     max_drop: float = Field(1.0, gt=0)
     """How far log p of right rows may fall below the best look, in nats per token."""
     max_unfinished: float = Field(0.5, gt=0, le=1)

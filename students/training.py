@@ -21,6 +21,7 @@ from data.records import Lesson
 from data.tables import disk_errors_named, read_all
 from students.checkpoints import last_complete
 from students.curve import CURVE, write_curve
+from students.examples import Example, examples_of
 from students.job import Job, Trained
 from students.models import (
     Precision,
@@ -59,7 +60,7 @@ def train(job: Job) -> Trained:
     trainer = trainer_for(job, encoded.rows, tokenizer, precision)
     checkpoint = last_complete(job.work)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    trained = _trained(job, encoded, precision)
+    trained = _trained(job, encoded, precision, examples_of(_learnt(encoded.rows, job), trainer.data_collator, tokenizer))
     _save(trainer, job, trained, precision)
     del trainer
     _let_go()
@@ -122,17 +123,17 @@ def _check_wrong(job: Job, rows: list[Row]) -> None:
 
 
 def _watch(trainer: SFTTrainer, job: Job, rows: list[Row], tokenizer: PreTrainedTokenizerBase) -> None:
-    """Trainings that see wrong rows are watched, so that they are stopped where they spoil the model."""
+    """Trainings whose model writes are watched, so that they are stopped where wrong rows spoil it, or where it never ends a text."""
     from students.guard import Watcher, probe_of
 
-    guard = job.training.guard
     if isinstance(job.objective, Asc):
         return  # it writes nothing that could be spoilt
-    if guard.looks and any(row.wrong for row in rows) and any(not row.wrong for row in rows):
-        if job.training.launch.strategy == "zero3":
-            raise ParamsError(f"{job.places.key('guard')}: a training with wrong rows cannot be watched under zero3; set guard.looks: 0")
-        probe = probe_of(rows, job.training, trainer.data_collator, tokenizer)
-        trainer.add_callback(Watcher(probe, guard, what=f"objective {job.objective.kind}"))
+    probe = probe_of(rows, job.training, trainer.data_collator, tokenizer)
+    is_sharded = job.training.launch.strategy == "zero3"
+    if is_sharded and probe.right:
+        raise ParamsError(f"{job.places.key('guard')}: a training with wrong rows cannot be watched under zero3; set guard.looks: 0")
+    if probe.asked and not is_sharded:  # that it is not looked whether texts end then, students/capabilities.py says
+        trainer.add_callback(Watcher(probe, job.training.guard, what=f"objective {job.objective.kind}"))
 
 
 def _prepared(job: Job, model: PreTrainedModel) -> tuple[PreTrainedModel | PeftModel, LoraConfig | None]:
@@ -259,7 +260,7 @@ def _adapter_in_fp32(trainer: SFTTrainer, job: Job) -> None:
                 parameter.data = parameter.data.float()
 
 
-def _trained(job: Job, encoded: Encoded, precision: Precision) -> Trained:
+def _trained(job: Job, encoded: Encoded, precision: Precision, examples: list[Example]) -> Trained:
     order, learnt = layout(encoded.rows, job.training, seed=job.seed), _learnt(encoded.rows, job)
     return Trained(
         training_id=job.work.name,
@@ -269,6 +270,7 @@ def _trained(job: Job, encoded: Encoded, precision: Precision) -> Trained:
         trained_tokens=sum(len(encoded.rows[i].input_ids) for i in order),
         supervised_tokens=sum(len(supervised(learnt[i])) for i in order),
         precision=precision.name,
+        examples=examples,
     )
 
 

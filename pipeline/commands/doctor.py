@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from textwrap import fill
 from typing import NamedTuple
 
 import yaml
@@ -23,6 +24,14 @@ from pipeline.support.text_table import render, size
 from students.models import Devices, devices, precision_of
 
 CONFIGS, YES = Path("configs"), "yes"
+FILE, MACHINE = "the file", "this machine"
+SECTIONS = (FILE, MACHINE, "prepare", "sample", "verify", "shorten", "reverify", "compose", "distill", "evaluate", "report", "handoff")
+"""Under which findings stand: the stage whose settings their place is."""
+WORDS = {Severity.ERROR: "ERROR", Severity.WARNING: "warning", Severity.INFO: "not seen"}
+"""The worst first."""
+COUNTED = {Severity.ERROR: "errors", Severity.WARNING: "warnings", Severity.INFO: "not seen"}
+WIDTH = 110
+MORE = "`make doctor PARAMS=FILE` shows all that was found of one of them, with what to do."
 
 
 class Diagnosis(NamedTuple):
@@ -38,29 +47,28 @@ def doctor(recipes: list[Path], *, fully: bool) -> Diagnosis:
     lock = accelerator()
     locked, here, devices_here = packages(lock), resources(), devices()
     found = {str(recipe): findings_of(recipe, here, devices_here) for recipe in recipes}
-    parts = [
-        versions(locked, asked_for(lock), lock),
-        render(("machine", ""), machine(here, devices_here), left=(0, 1)),
-        render(("recipe", "runs here"), [(recipe, verdict(own)) for recipe, own in found.items()], left=(0, 1)),
-    ]
+    parts = [versions(locked, set() if fully else asked_for(lock), lock), render(("machine", ""), machine(here, devices_here), left=(0, 1))]
     if fully:
-        parts += [f"{recipe}:\n" + "\n".join(f"  {each.severity:<7}  {each}" for each in own) for recipe, own in found.items() if own]
+        parts += [laid_out(recipe, own) for recipe, own in found.items()]
+    else:
+        parts += [render(("recipe", "runs here"), [(recipe, verdict(own)) for recipe, own in found.items()], left=(0, 1)), MORE]
     runnable = all(each.severity is not Severity.ERROR for own in found.values() for each in own)
     return Diagnosis("\n\n".join(parts), all(package.as_locked for package in locked), runnable)
 
 
 def versions(locked: list[Package], shown: set[str], lock: str) -> str:
-    """The packages that the code imports, and of the others those that are not as locked."""
+    """The packages of `shown`, and of the others those that are not as locked."""
     rows = [
         (package.name, package.found or "missing", package.locked, "" if package.as_locked else "NOT AS LOCKED")
         for package in locked
         if package.name in shown or not package.as_locked
     ]
     others = sum(package.as_locked for package in locked) - sum(not row[-1] for row in rows)
-    total = f"and {others} others of requirements/{lock}.txt as locked"
+    total = f"{f'and {others} others' if rows else f'all {others} packages'} of requirements/{lock}.txt as locked"
     wrong = sum(not package.as_locked for package in locked)
     fix = f"\n{wrong} NOT AS LOCKED: `rm -rf .venv && make venv` rebuilds the environment" if wrong else ""
-    return render(("package", "found", "lock", ""), rows, left=(0, 1, 2, 3)) + f"\n{total}{fix}"
+    table = render(("package", "found", "lock", ""), rows, left=(0, 1, 2, 3)) + "\n" if rows else ""
+    return f"{table}{total}{fix}"
 
 
 def machine(here: Resources, found: Devices) -> list[tuple[str, str]]:
@@ -95,15 +103,47 @@ def findings_of(recipe: Path, here: Resources, found: Devices) -> list[Finding]:
     try:
         return recipe_findings(load(recipe), here, found)
     except ParamsError as problem:
-        return [error(str(recipe), str(problem), "`make params` shows what is allowed")]
+        return [error(str(recipe), str(problem).removeprefix(f"{recipe}: "), "`make params` shows what is allowed")]
 
 
 def verdict(found: Sequence[Finding]) -> str:
-    """`yes`, or why not; with what could not be looked at."""
+    """`yes`, or the first reason why not, or the first thing that could not be looked at; with the number of the others."""
     for severity, word in ((Severity.ERROR, "no"), (Severity.INFO, "yes, but")):
-        if reasons := [f"{each.place}: {each.found}" for each in found if each.severity is severity]:
-            return f"{word}: {'; '.join(reasons)}"
+        if first := next((each for each in found if each.severity is severity), None):
+            others = sum(each.severity is severity for each in found) - 1
+            reason = " ".join(f"{first.place}: {first.found}".split())
+            return f"{word}: {reason}" + (f" (and {others} more)" if others else "")
     return YES
+
+
+def laid_out(recipe: str, found: Sequence[Finding]) -> str:
+    """All findings of a recipe under the stages that they concern, those with errors first, and in each the errors first."""
+    rank = list(WORDS).index
+    ranked = sorted(found, key=lambda each: rank(each.severity))
+    sections = [(section, own) for section in SECTIONS if (own := [each for each in ranked if _section(each) == section])]
+    counts = [f"{word}: {number}" for severity, word in COUNTED.items() if (number := sum(each.severity is severity for each in found))]
+    can = "cannot run here" if any(each.severity is Severity.ERROR for each in found) else "can run here"
+    blocks = ["\n".join([section, *map(_entry, own)]) for section, own in sorted(sections, key=lambda each: rank(each[1][0].severity))]
+    return "\n\n".join([f"{recipe} {can} ({', '.join(counts) or 'nothing found'})", *blocks])
+
+
+def _section(finding: Finding) -> str:
+    """Its place is a key of the params file, or the file itself."""
+    own = {"plan": MACHINE, "students": "distill"}
+    first = finding.place.partition(".")[0]
+    return own.get(first, first if first in SECTIONS else FILE)
+
+
+def _entry(finding: Finding) -> str:
+    """What was found, and below it what to do."""
+    word, indent = f"  {WORDS[finding.severity]:<9} ", " " * 12
+    first, *more = f"{finding.place}: {finding.found}".splitlines()
+    lines = [_wrapped(first, word, indent), *(_wrapped(line.strip(), f"{indent}- ", f"{indent}  ") for line in more)]
+    return "\n".join([*lines, _wrapped(f"→ {finding.fix}", indent, f"{indent}  ")])
+
+
+def _wrapped(text: str, first: str, others: str) -> str:
+    return fill(text, WIDTH, initial_indent=first, subsequent_indent=others, break_long_words=False, break_on_hyphens=False)
 
 
 def recipes_in(folder: Path = CONFIGS) -> list[Path]:

@@ -12,11 +12,10 @@ from pathlib import Path
 
 from data.assets import ModelAsset, check_space, chosen, fetch, read_manifest
 from data.errors import ShortcotError
+from pipeline.support.local_models import FETCHED, MANIFEST
 
-MANIFEST, MODELS = Path("configs/models.yaml"), Path("models")
 
-
-def fetch_models(names: list[str], *, manifest: Path = MANIFEST, models: Path = MODELS) -> None:
+def fetch_models(names: list[str], *, manifest: Path = MANIFEST, models: Path = FETCHED) -> None:
     """Have the named models (all where none is named) as folders under `models`."""
     for name, asset in chosen(read_manifest(manifest), names).items():
         if (models / name / "config.json").exists():

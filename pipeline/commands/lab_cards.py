@@ -13,9 +13,9 @@ from pathlib import Path
 from data.records import Problem, Split, Verdict
 from data.sources.lab import load as lab_problems
 from data.verifiers.judge import TextCase, judge_texts
-from pipeline.commands.lab_models import FOLDERS
 from pipeline.support import paths
 from pipeline.support.engines import engine_spec
+from pipeline.support.local_models import LAB
 from pipeline.support.params import ModelSource, load
 from pipeline.support.stage import progress
 from teachers.engine import EngineSpec, ModelRef, SamplingSettings
@@ -33,7 +33,7 @@ def lab_cards() -> None:
     from students.lab import RECIPES
 
     problems = lab_problems("lab", {Split.FRESH: PROBLEMS}, seed=SEED)
-    for name, folder in FOLDERS.items():
+    for name, folder in LAB.items():
         spec = engine_spec(load().evaluate.engine, ModelSource(path=str(folder)))
         measured = _measured(spec, problems)
         recipe = RECIPES[name]

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import argparse
 import time
-from pathlib import Path
 
+from pipeline.support.local_models import LAB
 from pipeline.support.paths import checkpoints
-
-FOLDERS = {"teacher": Path("teachers/lab"), "student": Path("students/lab")}
 
 
 def lab_models(names: list[str]) -> None:
@@ -24,11 +22,11 @@ def lab_models(names: list[str]) -> None:
         def report(step: int, loss: float, name: str = name, started: float = started) -> None:
             print(f"{name}: step {step}, loss {loss:.4f}, {time.monotonic() - started:.0f} s", flush=True)
 
-        print(f"{name}: {RECIPES[name].tokens:,} tokens into {FOLDERS[name]}")
-        build(name, FOLDERS[name], checkpoint=checkpoints() / f"lab-{name}.pt", report=report)
+        print(f"{name}: {RECIPES[name].tokens:,} tokens into {LAB[name]}")
+        build(name, LAB[name], checkpoint=checkpoints() / f"lab-{name}.pt", report=report)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", choices=sorted(FOLDERS), default=sorted(FOLDERS))
+    parser.add_argument("names", nargs="*", choices=sorted(LAB), default=sorted(LAB))
     lab_models(parser.parse_args().names)

@@ -11,17 +11,21 @@ from pathlib import Path
 import yaml
 
 from data.errors import ParamsError, ShortcotError
+from pipeline.support.choices import commented
 from pipeline.support.params import PARAMS, Params, load
 
 
 def resolved(params: Params) -> str:
-    """The settings as YAML, defaults filled in."""
-    return yaml.safe_dump(params.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=140)
+    """The settings as YAML, defaults filled in; where they are of one of several kinds, the others are named in a comment."""
+    text = yaml.safe_dump(params.model_dump(mode="json", by_alias=True), sort_keys=False, allow_unicode=True, width=140)
+    return commented(params, text)
 
 
 def use(recipe: Path, target: Path = PARAMS) -> None:
     """Copy a valid recipe over `target`. Raises ParamsError where that would lose edits of it that are nowhere else."""
     load(recipe)
+    if target.exists() and target.read_bytes() == recipe.read_bytes():
+        return
     if target.exists() and not _is_kept_elsewhere(target):
         raise ParamsError(
             f"{target}: it has uncommitted edits, which `PARAMS={recipe}` would overwrite; commit them, copy them to configs/, "
@@ -31,12 +35,17 @@ def use(recipe: Path, target: Path = PARAMS) -> None:
 
 
 def _is_kept_elsewhere(target: Path) -> bool:
-    """Whether the file equals its last commit or a recipe of configs/ (left there by an earlier `PARAMS=`)."""
+    """Whether a file of the last commit or of configs/, committed or not, has the same content (left there by an earlier `PARAMS=`)."""
     content = target.read_bytes()
-    if any(recipe.read_bytes() == content for recipe in Path("configs").rglob("*.yaml")):
+    if any(recipe.read_bytes() == content for recipe in Path("configs").rglob("*") if recipe.is_file()):
         return True
-    committed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", str(target)], check=False, capture_output=True)
-    return committed.returncode == 0
+    blob, tree = _git("hash-object", str(target)), _git("ls-tree", "-r", "--format=%(objectname)", "--full-tree", "HEAD")
+    return blob in tree.split()
+
+
+def _git(*arguments: str) -> str:
+    """What git says; nothing where it cannot."""
+    return subprocess.run(["git", *arguments], check=False, capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

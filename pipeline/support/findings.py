@@ -23,6 +23,7 @@ from data.statement import lesson_text
 from pipeline.support.draws import first_draws
 from pipeline.support.params import Params
 from pipeline.support.student_settings import BASE
+from students.examples import Example
 from teachers.compressors.settings import PruneTokensSettings, of_wrong
 
 Seeds = dict[tuple[str, int], dict[str, float]]
@@ -44,6 +45,8 @@ class Tables:
     lessons: Mapping[str, Sequence[Lesson]]
     trained: Mapping[str, int]
     """Student → tokens that its training read, prompts and all epochs, those of the students that it starts from included."""
+    trained_rows: Mapping[str, Sequence[Example]]
+    """Student → rows of the first seed's training, as the model read them."""
     count_tokens: Callable[[str], int]
 
 

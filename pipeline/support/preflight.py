@@ -14,9 +14,10 @@ from typing import NamedTuple
 
 from data.checks import Finding, error, info, settle, warning
 from data.errors import EngineError, ParamsError, TextFormatError
-from data.hub import end_ids, folder_here, local_folder, positions, weights_bytes
+from data.hub import can_fetch, end_ids, folder_here, local_folder, positions, weights_bytes
 from data.templates import student_findings, teacher_findings
 from pipeline.support.engines import instruction_of, tokenizer_in
+from pipeline.support.local_models import how_to_get
 from pipeline.support.machine import REQUIREMENTS, Resources, accelerator, asked_for, installed, packages, resources
 from pipeline.support.params import EngineSettings, ModelSource
 from teachers.engine import EngineSpec, ModelRef
@@ -31,7 +32,7 @@ _packages = cache(packages)
 
 
 class Look(NamedTuple):
-    """How a stage is looked at. Without `fetch` a model that is not here is no error: its checks are left out, and said so."""
+    """How a stage is looked at. Without `fetch` a hub's model that is not here yet is no error: its checks are left out, and said so."""
 
     fetch: bool = True
     here: Callable[[], Resources] = cache(resources)
@@ -49,11 +50,13 @@ class UsedModel(NamedTuple):
     def findings(self, look: Look) -> Iterator[Finding]:
         """Of its folder, and of its tokenizer and template as they are used."""
         source = self.source
+        if not Path(source.path).expanduser().is_dir() and not can_fetch(source.path, source.revision):
+            yield error(self.place, f"there is no folder {source.path}", how_to_get(source.path))
+            return
         here = None if look.fetch else folder_here(source.path, source.revision)
         if not look.fetch and here is None:
             found = f"{source.path} is not on this machine, so its tokenizer, chat template, positions and memory were not looked at"
-            fix = "a hub's is fetched when a stage needs it (name its revision); a local folder must be put there"
-            yield info(self.place, found, fix)
+            yield info(self.place, found, "it is fetched when a stage needs it")
             return
         try:
             folder, text = local_folder(str(here or source.path), source.revision), instruction_of(self.instruction)

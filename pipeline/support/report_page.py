@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import NamedTuple
 
 from data.difficulty import EASY_FROM, HARD_TO, Difficulty
 from data.metrics.answers import AES_ALPHA, AES_BETA, AES_GAMMA
@@ -44,8 +45,17 @@ def _against(pair: Paired | None, settings: Report) -> list[str]:
     return [points(pair.difference), p_value(pair.p_holm, settings.resamples), ratio(pair.token_ratio), pair.keeps.value, score]
 
 
-def page(found: Findings, settings: Report, examples: str, shortened: str, left_out: str) -> str:
-    """The whole page; `examples` of answers, of what was `shortened` and of problems `left_out` (or nothing) come as Markdown."""
+class Shown(NamedTuple):
+    """What a page shows word for word, as Markdown; nothing where there is nothing of a kind."""
+
+    answers: str = ""
+    shortened: str = ""
+    left_out: str = ""
+    trained_rows: str = ""
+
+
+def page(found: Findings, settings: Report, shown: Shown) -> str:
+    """The whole page."""
     sections = [
         "# Report",
         _headline(found, settings),
@@ -68,7 +78,7 @@ def page(found: Findings, settings: Report, examples: str, shortened: str, left_
         _outcomes(found),
         _spending(found),
         "### One problem, shortened in every way",
-        shortened,
+        shown.shortened,
         "## What was taught, and what came of it",
         markdown(_lengths_table(found, settings)),
         "Trained: all tokens that its training read, over all epochs, with those of the students that it starts from. "
@@ -76,10 +86,11 @@ def page(found: Findings, settings: Report, examples: str, shortened: str, left_
         "and what the student writes on the test problems. A student that writes surely more than "
         f"{REGROWN:g} × the answer tokens that it was taught grows again behind its thinking what was cut from it.",
         *_wrong(found),
+        *(["### Rows of the trainings, decoded", shown.trained_rows] if shown.trained_rows else []),
         *_seeds(found),
-        *(["## Problems that were left out", left_out] if left_out else []),
+        *(["## Problems that were left out", shown.left_out] if shown.left_out else []),
         "## Examples",
-        examples,
+        shown.answers,
     ]
     return "\n\n".join(sections) + "\n"
 

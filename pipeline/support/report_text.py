@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -9,6 +10,7 @@ from data.chat import split
 from data.dedup import Drop
 from data.metrics.bootstrap import Estimate
 from data.records import Problem, Recheck, Score, Trace
+from students.examples import Example
 
 NONE = "–"
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -110,6 +112,25 @@ def left_out(drops: Sequence[Drop]) -> str:
 def _at(question: str, place: str) -> str:
     """A question and where its source holds it."""
     return f"{_cell(question, 300)}{f' ({_cell(place)})' if place else ''}"
+
+
+def trained_rows(rows: Mapping[str, Iterable[Example]]) -> str:
+    """What students read in training, by student: of every row shown what is only read apart from what is supervised."""
+    return "\n\n".join(_trained_row(student, row) for student, own in rows.items() for row in own)
+
+
+def _trained_row(student: str, row: Example) -> str:
+    kind = "a wrong row" if row.wrong else "a row"
+    counted = f"{row.tokens} tokens, {row.learnt_tokens} of them supervised ({share(row.learnt_tokens, row.tokens)})"
+    runs = [f"{'Supervised' if run.learnt else 'Read'}, {run.tokens} tokens:\n\n{_fenced(run.text)}" for run in row.runs]
+    return "\n\n".join([f"**`{student}`**, {kind} (trace `{row.trace_id}`): {counted}.", *runs])
+
+
+def _fenced(text: str, *, ends: int = 750) -> str:
+    """A block of code that shows a text as it is, of a long one both ends."""
+    cut = text if len(text) <= 2 * ends else f"{text[:ends]} … ({len(text) - 2 * ends} more characters) … {text[-ends:]}"
+    fence = "`" * max(3, 1 + max((len(ticks) for ticks in re.findall("`+", cut)), default=0))
+    return f"{fence}text\n{cut}\n{fence}"
 
 
 def _cell(text: str, longest: int = 1500) -> str:

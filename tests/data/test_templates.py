@@ -8,6 +8,8 @@ from data.templates import alike_findings, student_findings, teacher_findings
 
 OPENED = "{{- '<|assistant|><think>' -}}"
 GENERATE = "{{- '<|assistant|>' -}}"
+PLAIN = "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+"""Turns that have a header and no end."""
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +56,33 @@ def test_a_template_that_ends_turns_with_another_token_is_refused_unless_the_mod
         assert found[0].severity is Severity.ERROR
     stops = [trapped.eos_token_id, trapped.convert_tokens_to_ids("<|user|>")]
     assert list(teacher_findings(trapped, "sample.teacher", stops)) == []
+
+
+def test_a_template_without_a_generation_prompt_is_refused_where_the_assistants_turn_has_a_header(trapped):
+    trapped.chat_template = trapped.chat_template.replace(GENERATE, "")
+    for found in (of_student(trapped), of_teacher(trapped)):
+        assert [(finding.severity, "has no generation prompt" in finding.found) for finding in found] == [(Severity.ERROR, True)]
+        assert "'<|assistant|>' is left to the model" in found[0].found and "add_generation_prompt" in found[0].fix
+
+
+def test_a_template_whose_user_turn_ends_where_the_answer_begins_needs_no_generation_prompt(trapped):
+    trapped.chat_template = (
+        "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]{% else %} {{ m.content }}{{ eos_token }}{% endif %}"
+        "{% endfor %}"
+    )
+    assert of_teacher(trapped) == []
+
+
+def test_a_template_that_does_not_end_the_assistants_turn_is_refused_for_a_student_and_a_warning_for_a_teacher(trapped):
+    trapped.chat_template = PLAIN
+    (of_it,) = of_teacher(trapped)
+    assert of_it.severity is Severity.WARNING and "no token" in of_it.found and "eos_token behind the assistant's message" in of_it.fix
+    assert of_it._replace(place="distill.base", severity=Severity.ERROR) in of_student(trapped)
+
+
+def test_all_that_is_wrong_with_a_turn_is_said_at_once(trapped):
+    trapped.chat_template = PLAIN.partition("{% if add")[0]
+    assert [finding.severity for finding in of_teacher(trapped)] == [Severity.ERROR, Severity.WARNING]
 
 
 def test_a_template_that_hides_the_answer_is_refused(trapped):

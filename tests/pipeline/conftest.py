@@ -11,7 +11,7 @@ from data.records import NumberReference, Problem, Split
 from data.tasks.lab_tokenizer import train_tokenizer
 from pipeline.support.params import Params, load
 
-TRAINING = {"epochs": 1, "batch_rows": 4, "micro_batch_rows": 4, "max_length": 128, "precision": "fp32"}
+TRAINING = {"epochs": 1, "batch_rows": 4, "micro_batch_rows": 4, "max_length": 128, "precision": "fp32", "guard": {"ends_from": 0}}
 
 
 @pytest.fixture(scope="session")

@@ -4,11 +4,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from data.checks import Severity
+from data.checks import Severity, error, info, warning
 from data.records import Outcome
 from data.verifiers.sandbox import run as sandbox
 from data.verifiers.sandbox.run import Report, probe
-from pipeline.commands.doctor import doctor, findings_of, machine, recipes_in, verdict, versions
+from pipeline.commands.doctor import doctor, findings_of, laid_out, machine, recipes_in, verdict, versions
+from pipeline.support.local_models import how_to_get
 from pipeline.support.machine import Package, Resources, asked_for, packages
 from pipeline.support.params import Params, load
 from pipeline.support.recipe import recipe_findings
@@ -71,11 +72,39 @@ def test_an_instruction_that_is_not_there_is_an_error():
 
 
 @pytest.mark.usefixtures("_models_are_there")
-@pytest.mark.parametrize("model", [{"path": "models/none"}, {"path": "owner/hub", "revision": "abc"}])
-def test_of_a_model_that_is_not_here_the_checks_that_were_not_made_are_named(model):
-    found = recipe_findings(changed(**FITS, sample__teacher=model), ROOMY, NO_GPU)
+def test_of_a_hubs_model_that_is_not_here_yet_the_checks_that_were_not_made_are_named():
+    found = recipe_findings(changed(**FITS, sample__teacher={"path": "owner/hub", "revision": "0123abc"}), ROOMY, NO_GPU)
     assert [(each.severity, each.place) for each in found] == [(Severity.INFO, "sample.teacher")]
-    assert verdict(found).startswith(f"yes, but: sample.teacher: {model['path']} is not on this machine")
+    assert verdict(found).startswith("yes, but: sample.teacher: owner/hub is not on this machine")
+
+
+@pytest.mark.usefixtures("_models_are_there")
+@pytest.mark.parametrize("model", [{"path": "models/none"}, {"path": "owner/hub"}, {"path": "owner/hub", "revision": "main"}])
+def test_a_model_folder_that_is_not_there_is_an_error(model):
+    found = recipe_findings(changed(**FITS, sample__teacher=model), ROOMY, NO_GPU)
+    assert [(each.severity, each.place) for each in found] == [(Severity.ERROR, "sample.teacher")]
+    assert verdict(found) == f"no: sample.teacher: there is no folder {model['path']}"
+
+
+@pytest.mark.parametrize(
+    ("path", "fix"),
+    [
+        ("teachers/lab", "make lab-models"),
+        ("students/lab", "make lab-models"),
+        ("models/qwen2.5-coder-1.5b-instruct", "make gsm8k-models"),
+        ("models/of-mine", "put a model folder"),
+        ("owner/hub", "`revision` pinned"),
+    ],
+)
+def test_a_model_that_is_not_there_comes_with_the_way_to_get_it(path, fix):
+    assert fix in how_to_get(path)
+
+
+@pytest.mark.parametrize("recipe", [ROOT / "params.yaml", *recipes_in(ROOT / "configs")], ids=lambda path: path.name)
+def test_every_local_model_of_a_recipe_can_be_got_by_make(recipe):
+    params = load(recipe)
+    local = [model.path for model in (params.sample.teacher, params.distill.base) if model.revision is None]
+    assert all("`make " in how_to_get(path) for path in local)
 
 
 @pytest.mark.usefixtures("_models_are_there")
@@ -108,7 +137,34 @@ def test_an_invalid_recipe_is_named_with_its_field(tmp_path):
 def test_doctor_shows_all_findings_of_a_named_recipe_and_says_that_it_cannot_run(tmp_path):
     (tmp_path / "bad.yaml").write_text("seeds: [0]\nprepare: {}\n")
     found = doctor([tmp_path / "bad.yaml"], fully=True)
-    assert not found.runnable and f"{tmp_path / 'bad.yaml'}:\n  error    " in found.report
+    assert not found.runnable and f"{tmp_path / 'bad.yaml'} cannot run here (errors: 1)\n\nthe file\n  ERROR     " in found.report
+    assert found.report.endswith("→ `make params` shows what is allowed")
+
+
+def test_findings_are_laid_out_by_stage_with_errors_first():
+    found = [
+        warning("sample.engine.dtype", "slow", "use auto"),
+        info("distill.base", "not here yet", "wait"),
+        error("students.long.train.precision", "fp16 needs a GPU", "use auto"),
+        error("plan.gpus", "needs 1", "take another"),
+        warning("evaluate.engine", "odd " * 40, "look"),
+        error("evaluate.engine.kind", "none", "install it"),
+    ]
+    text = laid_out("a.yaml", found)
+    assert text.splitlines()[0] == "a.yaml cannot run here (errors: 3, warnings: 2, not seen: 1)"
+    headings = [line for line in text.splitlines()[1:] if line and not line.startswith(" ")]
+    assert headings == ["this machine", "distill", "evaluate", "sample"]
+    assert text.index("ERROR     evaluate.engine.kind: none") < text.index("warning   evaluate.engine: odd")
+    assert text.index("students.long.train.precision") < text.index("not seen  distill.base: not here yet")
+    assert max(map(len, text.splitlines())) <= 110
+    assert all(f"→ {each.fix}" in text for each in found)
+
+
+def test_a_recipe_without_findings_can_run_and_a_table_shows_one_reason_of_each():
+    assert laid_out("a.yaml", []) == "a.yaml can run here (nothing found)"
+    assert laid_out("a.yaml", [warning("sample", "odd", "look")]).startswith("a.yaml can run here (warnings: 1)")
+    assert verdict([info("a", "unseen", "-"), error("b", "x", "-"), error("c", "y", "-")]) == "no: b: x (and 1 more)"
+    assert verdict([info("a", "unseen", "-")]) == "yes, but: a: unseen" and verdict([warning("a", "odd", "-")]) == "yes"
 
 
 def test_the_lock_is_read_with_torch_and_compared_without_the_builds_name(tmp_path):

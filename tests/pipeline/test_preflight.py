@@ -54,10 +54,11 @@ def test_a_teacher_may_stop_at_what_its_generation_config_names(scripted_lab, tr
     assert list(used_findings(sample.used(with_models(scripted_lab, trap)), Look())) == []
 
 
-def test_a_missing_folder_is_an_error_of_the_stage_and_of_doctor_something_not_looked_at(scripted_lab, tmp_path):
+@pytest.mark.parametrize("fetch", [True, False])
+def test_a_missing_folder_is_an_error_of_the_stage_and_of_doctor(scripted_lab, tmp_path, fetch):
     params = with_models(scripted_lab, tmp_path / "nowhere")
-    assert [each.severity for each in used_findings(sample.used(params), Look())] == [Severity.ERROR]
-    assert [each.severity for each in used_findings(sample.used(params), Look(fetch=False))] == [Severity.INFO]
+    (finding,) = used_findings(sample.used(params), Look(fetch=fetch))
+    assert finding.severity is Severity.ERROR and str(finding).startswith(f"sample.teacher: there is no folder {tmp_path / 'nowhere'}; put")
 
 
 def test_compressors_that_ask_nobody_need_no_model(scripted_lab, tmp_path):

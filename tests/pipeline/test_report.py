@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data.dedup import Drop
 from data.errors import RecordError
@@ -14,13 +16,15 @@ from data.records import Drawn, Lesson, NumberReference, Outcome, Problem, Reche
 from data.stopping import ENOUGH
 from data.tables import write_table
 from data.tasks.lab_tokenizer import train_tokenizer
-from pipeline.report import _body, _trained, report
+from pipeline.report import _body, _trained, _trained_tokens, report
 from pipeline.support import paths, report_plots
 from pipeline.support.findings import Findings, Tables, candidates, findings, flat, greedy_only, headline
 from pipeline.support.params import Params
-from pipeline.support.report_page import main_table, page
+from pipeline.support.report_page import Shown, main_table, page
+from pipeline.support.report_text import trained_rows
 from pipeline.support.stage import Statistics
 from pipeline.support.tracking import store_uri
+from students.examples import Example, Run
 from students.job import Trained
 
 TOKENS = {"base": 80, "long": 200, "post_think": 60, "truncated": 40}
@@ -101,6 +105,16 @@ LEFT_OUT = Drop(
 )
 
 
+def _row(*runs: tuple[bool, str], wrong: bool = False) -> Example:
+    return Example(trace_id="t7", wrong=wrong, runs=[Run(learnt=learnt, tokens=len(text), text=text) for learnt, text in runs])
+
+
+ROWS = {
+    "long": [_row((False, "<|user|>1 | 1?"), (True, "<think>```py```</think>2<|end|>"))],
+    "post_think": [_row((False, "q"), (True, "a" * 99)), _row((False, "q"), (True, "x"), (False, "y"), wrong=True)],
+}
+
+
 def _tables() -> Tables:
     problems = [_problem(i, Split.VALIDATION if i < 40 else Split.TEST) for i in range(100)]
     problems.append(TRAINED)
@@ -146,7 +160,8 @@ def _tables() -> Tables:
         for trace, outcome in zip(long, ("right", "wrong"), strict=True)
     ]
     drawn = [Drawn(problem_id=TRAINED.id, draws=2, reason=ENOUGH, prompt_tokens=5, completion_tokens=60)]
-    return Tables(problems, [LEFT_OUT], scores, long, verdicts, short, rechecks, drawn, lessons, {"long": 5000, "post_think": 1800}, len)
+    trained = {"long": 5000, "post_think": 1800}
+    return Tables(problems, [LEFT_OUT], scores, long, verdicts, short, rechecks, drawn, lessons, trained, ROWS, len)
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +205,7 @@ def test_votes_stand_beside_the_plain_vote_in_the_page_and_the_metrics(tables: T
     beside = [score.model_copy(update={"split": Split.VALIDATION}) for score in ranked]
     params = Params.model_validate(values)
     found = findings(replace(tables, scores=[s for s in tables.scores if s.mode == "greedy"] + ranked + beside), params)
-    metrics, text = flat(found, long="long"), page(found, params.report, "", "", "")
+    metrics, text = flat(found, long="long"), page(found, params.report, Shown())
     assert metrics["base.ranked_by_judge_pair_accuracy"] == 1.0
     assert metrics["long.vote_asc_at_equal_draws"] >= 0 and metrics["long.vote_majority_at_equal_tokens"] == 0
     assert {"long.vote_esc_agreement", "long.vote_esc_draws", "post_think.vote_asc_accuracy_low"} <= set(metrics)
@@ -246,6 +261,28 @@ def test_the_page_says_what_a_stranger_needs(tables: Tables, folder: Path) -> No
     assert json.loads((folder / "best.json").read_text())["student"] == "post_think"
 
 
+def test_rows_of_the_trainings_are_shown_with_what_is_supervised_apart(folder: Path) -> None:
+    rows = (folder / "report.md").read_text().partition("### Rows of the trainings, decoded\n\n")[2].partition("\n\n##")[0]
+    assert rows.startswith(
+        "**`long`**, a row (trace `t7`): 45 tokens, 31 of them supervised (68.9 %).\n\n"
+        "Read, 14 tokens:\n\n```text\n<|user|>1 | 1?\n```\n\n"
+        "Supervised, 31 tokens:\n\n````text\n<think>```py```</think>2<|end|>\n````\n\n**`post_think`**, a row"
+    )
+    assert "a wrong row (trace `t7`): 3 tokens, 1 of them supervised (33.3 %)" in rows and rows.count("Read, 1 tokens") == 3
+
+
+@given(st.text(alphabet="`ab\n", max_size=60), st.integers(0, 3000))
+def test_a_row_that_is_shown_never_leaves_its_block(text: str, more: int) -> None:
+    shown = trained_rows({"s": [_row((True, text + "a" * more + text))]}).partition("Supervised, ")[2].partition("\n\n")[2]
+    opening, *inside, closing = shown.split("\n")
+    assert opening == f"{closing}text" and not any(line.startswith(closing) for line in inside)
+    assert len(shown) < 2000 and ("more characters" in shown) == (2 * len(text) + more > 1500)
+
+
+def test_without_rows_of_trainings_there_is_no_heading(tables: Tables) -> None:
+    assert "decoded" not in page(findings(tables, _params()), _params().report, Shown())
+
+
 def test_a_training_costs_what_it_goes_on_from_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     values = _params().model_dump(by_alias=True)
@@ -255,7 +292,8 @@ def test_a_training_costs_what_it_goes_on_from_too(tmp_path: Path, monkeypatch: 
         folder = paths.model_of(name, 0)
         folder.mkdir(parents=True)
         Trained(training_id="t", rows=1, dropped={}, steps=1, trained_tokens=tokens, supervised_tokens=1, precision="fp32").write(folder)
-    assert _trained(Params.model_validate(values)) == {"long": 100, "second": 120, "third": 123}
+    params = Params.model_validate(values)
+    assert _trained_tokens(params, _trained(params)) == {"long": 100, "second": 120, "third": 123}
 
 
 def test_the_pareto_table_has_the_columns_of_the_plot(folder: Path) -> None:
@@ -277,7 +315,7 @@ def test_controls_and_the_long_student_are_no_candidates_unless_named() -> None:
 def test_without_draws_there_is_no_table_of_draws(tables: Tables) -> None:
     greedy = replace(tables, scores=[score for score in tables.scores if score.mode == "greedy"])
     found = findings(greedy, _params())
-    assert found.draws is None and "pass@" not in page(found, _params().report, "", "", "")
+    assert found.draws is None and "pass@" not in page(found, _params().report, Shown())
 
 
 def test_a_student_whose_draws_are_far_below_its_greedy_answers_is_named(tables: Tables) -> None:
@@ -290,8 +328,8 @@ def test_a_student_whose_draws_are_far_below_its_greedy_answers_is_named(tables:
         return findings(replace(tables, scores=scores), _params())
 
     assert greedy_only(with_draws(0.0)) == ["post_think"] and greedy_only(with_draws(1.0)) == []
-    assert "`post_think` should be asked greedily" in page(with_draws(0.0), _params().report, "", "", "")
-    assert "asked greedily" not in page(with_draws(1.0), _params().report, "", "", "")
+    assert "`post_think` should be asked greedily" in page(with_draws(0.0), _params().report, Shown())
+    assert "asked greedily" not in page(with_draws(1.0), _params().report, Shown())
 
 
 def test_training_curves_are_read_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

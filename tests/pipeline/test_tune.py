@@ -23,7 +23,7 @@ def params(scripted_lab: Params) -> Params:
     """The long student, and one that goes on from it with pairs."""
     values = scripted_lab.model_dump(by_alias=True)
     values["students"]["redi"] = {"from": "long", "pairs": {"rule": "right_over_wrong"}, "objective": {"kind": "redi"}}
-    values["distill"]["training"]["guard"] = {"looks": 0}
+    values["distill"]["training"]["guard"] = {"looks": 0, "ends_from": 0}
     return Params.model_validate(values)
 
 

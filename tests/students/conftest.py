@@ -16,6 +16,8 @@ from students.job import Job
 from students.settings import Objective, OfPairs, Training
 
 DEFAULTS = {"batch_rows": 8, "micro_batch_rows": 8, "epochs": 2, "learning_rate": 1e-2, "precision": "fp32", "save_every_steps": 2}
+UNWATCHED = {"looks": 0, "ends_from": 0}
+"""A random model writes to the limit at every look, which takes longer than such a training."""
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +60,7 @@ def make_job(tmp_path: Path, base: Path) -> Callable[..., Job]:
     def make(name: str = "work", *, rows: int = 24, seed: int = 0, **settings: Any) -> Job:
         lessons = tmp_path / f"lessons-{rows}.jsonl"
         write_table(lessons, (lesson_of(number) for number in range(rows)))
-        training = Training.model_validate({**DEFAULTS, **settings})
+        training = Training.model_validate({**DEFAULTS, "guard": UNWATCHED, **settings})
         return Job(base=base, base_name="tiny/base", lessons=lessons, work=tmp_path / name, training=training, seed=seed)
 
     return make

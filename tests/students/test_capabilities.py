@@ -13,13 +13,14 @@ from students.settings import Asc, Dpo, Nat, Redi, Training, Unlikelihood
 
 CPU, OLD_GPU, GPUS = Devices(0, False), Devices(1, False), Devices(8, True)
 TWO = {"processes": 2, "strategy": "zero2"}
+ZERO3 = {"micro_batch_rows": 1, "launch": {"processes": 2, "strategy": "zero3"}, "guard": {"ends_from": 0}}
 
 
 @pytest.mark.parametrize(
     ("settings", "found", "message"),
     [
         ({"quantization": "nf4"}, GPUS, "distill.training.quantization: nf4 trains no weights of its own; set adapter: lora"),
-        ({"quantization": "nf4", "adapter": "lora", "launch": {"processes": 2, "strategy": "zero3"}}, GPUS, "zero3"),
+        ({"quantization": "nf4", "adapter": "lora", **ZERO3}, GPUS, "zero3"),
         ({"precision": "fp16"}, CPU, "needs a GPU"),
         ({"precision": "bf16"}, OLD_GPU, "not computed by this GPU"),
         ({"launch": {"processes": 16, "strategy": "ddp"}}, GPUS, "more than the 8 GPU"),
@@ -40,7 +41,7 @@ def test_what_does_not_go_together_is_refused_with_the_fix(settings, found, mess
         ({}, CPU),
         ({"adapter": "lora", "quantization": "nf4"}, CPU),
         ({"adapter": "lora", "quantization": "nf4", "launch": {"processes": 2, "strategy": "zero2"}}, GPUS),
-        ({"launch": {"processes": 8, "strategy": "zero3"}, "precision": "bf16"}, GPUS),
+        ({**ZERO3, "precision": "bf16"}, GPUS),
         ({"launch": {"processes": 2, "strategy": "ddp"}}, CPU),
     ],
 )
@@ -55,12 +56,18 @@ def test_what_goes_together_is_allowed(settings, found):
         ({"quantization": "nf4", "adapter": "lora"}, Asc(kind="asc"), "asc scores with plain weights"),
         ({"micro_batch_rows": 1, "batch_rows": 2}, Dpo(kind="dpo"), "1 divides pairs, which objectives dpo and simpo compare"),
         ({"micro_batch_rows": 1, "batch_rows": 3}, Redi(kind="redi"), "batch_rows: 3 divides pairs"),
-        ({"micro_batch_rows": 1, "launch": {"processes": 2, "strategy": "zero3"}}, Unlikelihood(kind="unlikelihood"), "cannot be watched"),
+        (ZERO3, Unlikelihood(kind="unlikelihood"), "cannot be watched"),
     ],
 )
 def test_what_an_objective_cannot_do_is_refused(settings, objective, message):
     found = list(capability_findings(Training.model_validate(settings), GPUS, objective))
     assert [finding.severity for finding in found] == [Severity.ERROR] and message in str(found[0])
+
+
+def test_that_nobody_looks_whether_texts_end_under_zero3_is_said():
+    training = Training.model_validate({**ZERO3, "guard": {}})
+    (finding,) = capability_findings(training, GPUS)
+    assert finding.severity is Severity.INFO and str(finding).startswith("distill.training.guard.ends_from: whether texts end")
 
 
 def test_all_that_is_wrong_is_said_at_once():
@@ -89,7 +96,7 @@ def test_a_setting_with_parts_is_a_students_own_where_one_of_its_parts_is():
 
 
 def test_what_is_slow_or_untried_on_a_cpu_is_a_warning():
-    training = Training.model_validate({"precision": "bf16", "micro_batch_rows": 1, "launch": {"processes": 2, "strategy": "zero3"}})
+    training = Training.model_validate({"precision": "bf16", **ZERO3})
     found = list(capability_findings(training, CPU))
     assert {(each.severity, each.place.rpartition(".")[2]) for each in found} == {
         (Severity.WARNING, "precision"),

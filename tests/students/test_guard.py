@@ -5,14 +5,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.errors import StageError
+from data.errors import CollapseError, StageError
+from data.records import Lesson, Role
+from data.tables import read_all, write_table
 from students.checkpoints import last_complete, training_id
-from students.collapse import Look, collapse, repeated
+from students.collapse import Look, collapse, ending_steps, must_end, repeated
 from students.curve import CURVE
+from students.guard import Watcher, probe_of
 from students.launch import train
-from students.settings import Guard, Redi
+from students.models import Precision
+from students.rows import IGNORED, encode
+from students.settings import Guard, Redi, Training
+from students.training import trainer_for
 
 GOOD = Look(step=0, logp_right=-0.5, logp_wrong=-0.6, tokens=20, finished=0.9, repeated=0.1)
+FP32 = Precision("fp32", "test")
 
 
 @pytest.fixture
@@ -20,7 +27,7 @@ def redi_job(contrast_job):
     """Pairs of right and wrong lessons; keywords are settings of the training."""
 
     def make(name="work", *, alpha=0.8, **settings):
-        return contrast_job(name, objective=Redi(kind="redi", alpha=alpha), **settings)
+        return contrast_job(name, objective=Redi(kind="redi", alpha=alpha), **{"guard": {}, **settings})
 
     return make
 
@@ -102,13 +109,131 @@ def test_a_resumed_training_has_looked_before(redi_job, killed_after):
         assert one == pytest.approx(other, rel=1e-4)
 
 
-def test_trainings_without_wrong_rows_are_not_watched(make_job):
-    job = make_job(epochs=1)
-    train(job)
-    assert not any("probe_margin" in point for point in points(job))
-
-
 def test_a_loosened_guard_goes_on_from_the_checkpoint(redi_job):
     strict = redi_job(epochs=6, guard={"max_drop": 1e-6, "max_unfinished": 1.0, "max_repeated": 1.0, "looks": 4}, save_every_steps=1)
     loose = strict.model_copy(update={"training": strict.training.model_copy(update={"guard": Guard(looks=0)})})
     assert training_id(strict) == training_id(loose)
+
+
+@given(st.integers(1, 5000), st.integers(1, 500))
+def test_a_training_is_looked_at_once_or_twice_and_stopped_half_way_at_the_earliest(steps, ends_from):
+    guard = Guard(ends_from=ends_from)
+    looks = ending_steps(steps, guard)
+    assert 1 <= len(looks) <= 2 and all(1 <= step <= max(1, steps / 2) for step in looks)
+    assert looks == {ends_from, steps // 2} or steps < 2 * ends_from
+    stopping = [step for step in sorted(looks) if must_end(step, steps, guard)]
+    assert stopping == ([steps // 2] if steps // 2 > ends_from else []), "a short training is only warned"
+
+
+def test_nobody_looks_whether_texts_end_where_that_is_switched_off():
+    assert ending_steps(1000, Guard(ends_from=0)) == set() and not must_end(1000, 1000, Guard(ends_from=0))
+
+
+ENDING = {"epochs": 20, "rows": 8, "lora_dropout": 0.2, "save_every_steps": 8, "guard": {"ends_from": 6}}
+FULL_AND_LORA = pytest.mark.parametrize("adapter", ["none", pytest.param("lora", marks=pytest.mark.slow)])
+
+
+@pytest.fixture
+def ending_job(make_job, make_lesson):
+    """Twenty steps on eight lessons that are all the same, which a random model knows by heart half-way."""
+
+    def make(name="work", **settings):
+        job = make_job(name, **{**ENDING, **settings})
+        write_table(job.lessons, [make_lesson(3, completion="5").model_copy(update={"trace_id": f"t{n}"}) for n in range(8)])
+        return job
+
+    return make
+
+
+def with_masked_ends(trainer, end):
+    """The known trap: a collator that takes the end token for padding."""
+    collate = trainer.data_collator
+
+    def masking(examples):
+        batch = collate(examples)
+        return {**batch, "labels": batch["labels"].masked_fill(batch["labels"] == end, IGNORED)}
+
+    trainer.data_collator = masking
+    return trainer
+
+
+def built(job, tokenizer):
+    return trainer_for(job, encode(read_all(job.lessons, Lesson), tokenizer, job.training).rows, tokenizer, FP32)
+
+
+@FULL_AND_LORA
+def test_a_training_that_never_learns_to_end_is_warned_and_then_stopped(ending_job, tokenizer, caplog, adapter):
+    trainer = with_masked_ends(built(ending_job(adapter=adapter), tokenizer), tokenizer.eos_token_id)
+    with pytest.raises(CollapseError, match=r"sft: 0% of the 8 texts .* at step 10 of 20, .*the end token is masked.*cut.*checkpoint-8"):
+        trainer.train()
+    (record,) = (record for record in caplog.records if record.name == "students.guard")
+    assert "objective sft: 0% of the 8 texts that are looked at end at step 6 of 20" in record.getMessage()
+
+
+@FULL_AND_LORA
+def test_a_training_that_learns_to_end_goes_on_as_if_nobody_had_looked(ending_job, adapter):
+    looked, alone = ending_job("looked", adapter=adapter), ending_job("alone", adapter=adapter, guard={"ends_from": 0})
+    for job in (looked, alone):
+        train(job)
+    looks = [point for point in points(looked) if "loss" not in point]
+    assert [point["step"] for point in looks] == [6, 10] and looks[-1]["probe_finished"] == 1 and "probe_logp_right" not in looks[-1]
+    assert [point for point in points(looked) if "loss" in point] == points(alone)
+    weights = "adapter_model.safetensors" if adapter == "lora" else "model.safetensors"
+    assert (looked.model / weights).read_bytes() == (alone.model / weights).read_bytes()
+
+
+def asked(lessons, tokenizer, **guard):
+    training = Training(guard=Guard(**guard))
+    return [row.trace_id for row in probe_of(encode(lessons, tokenizer, training).rows, training, lambda batch: batch, tokenizer).asked]
+
+
+def test_the_shortest_rows_that_teach_an_end_are_asked(tokenizer, make_lesson):
+    lessons = [make_lesson(n) for n in (4, 1, 3, 5, 2)]  # number n has 1 + n % 5 steps
+    assert asked(lessons, tokenizer, prompts=3) == ["t5", "t1", "t2"]
+    assert asked(lessons, tokenizer, prompts=3, ends_from=0) == []
+    wrong = [make_lesson(6, role=Role.NEGATIVE), make_lesson(5, role=Role.NEGATIVE).model_copy(update={"ends": False})]
+    assert asked(wrong, tokenizer) == ["t6"], "a student of wrong traces alone writes such, and a text that was cut has no end"
+    assert asked([*lessons, *wrong], tokenizer, looks=0) == ["t5", "t1", "t2", "t3", "t4"]
+
+
+def test_rows_that_are_long_for_a_look_are_not_asked(tokenizer, make_lesson):
+    long = make_lesson(7, completion="<think>" + "5 + 5 = 10. " * 20 + "</think>10")
+    assert asked([make_lesson(1), long], tokenizer, max_tokens=100) == ["t1"]
+    assert asked([long], tokenizer, max_tokens=100) == []
+
+
+@pytest.fixture
+def watcher(redi_job, tokenizer):
+    """One that saw no text end."""
+    rows = encode(read_all(redi_job().lessons, Lesson), tokenizer, Training()).rows
+
+    def make(**guard):
+        training = Training(guard=Guard(**guard))
+        found = Watcher(probe_of(rows, training, lambda batch: batch, tokenizer), training.guard, what="objective redi")
+        found.looks = [GOOD._replace(finished=0.0)] * 2
+        return found
+
+    return make
+
+
+def test_a_training_with_wrong_rows_is_stopped_where_no_text_ends(watcher):
+    def stopped(**guard):
+        return [step for step in (50, 100, 500, 700) if watcher(**guard)._gone_wrong(step, 1000)]
+
+    assert stopped() == [500, 700] and stopped(ends_from=499) == [500, 700] and stopped(ends_from=500) == []
+    assert stopped(ends_from=0) == stopped(max_tokens=20) == [], "switched off, or no look is long enough to tell"
+
+
+def test_a_short_training_that_ends_nothing_is_only_warned(watcher, caplog):
+    found = watcher()
+    assert [step for step in range(1, 151) if found._gone_wrong(step, 150)] == []
+    assert [record.getMessage()[:15] for record in caplog.records if "at step 75 of 150" in record.getMessage()] == ["objective redi:"]
+    assert len(caplog.records) == 1
+
+
+def test_more_texts_may_be_asked_to_end(watcher):
+    found = watcher(min_finished=0.3)
+    found.looks = [GOOD._replace(finished=0.25)]
+    assert "25% of the 8 texts" in found._gone_wrong(500, 1000) and "guard.min_finished: 0.3" in found._gone_wrong(500, 1000)
+    found.looks = [GOOD._replace(finished=0.375)]
+    assert found._gone_wrong(500, 1000) is None

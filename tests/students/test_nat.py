@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 
@@ -20,7 +21,7 @@ from students.models import Devices, precision_of
 from students.nat import build, layers_of, load, negative_only, save
 from students.objectives import Teaching, disagreement, likelihood, nce_loss, nce_weights, sft_loss
 from students.rows import IGNORED, encode
-from students.settings import Nat, Nce, Sft, Training
+from students.settings import Guard, Nat, Nce, Sft, Training
 from students.training import trainer_for
 from teachers.adapters import LOADERS, check_plain, with_adapter
 
@@ -106,10 +107,15 @@ def test_the_start_depends_on_the_job_s_seed_alone(nat_job, tokenizer):
     assert not torch.equal(drawn(nat_job, 1), drawn(nat_job.model_copy(update={"seed": 1}), 1))
 
 
-def test_it_is_trained_saved_and_loaded_again(nat_job, base, negative, tmp_path):
+def test_it_is_trained_watched_saved_and_loaded_again(nat_job, base, negative, tmp_path):
+    guard = Guard(ends_from=6, prompts=2, max_tokens=60)
+    nat_job = nat_job.model_copy(update={"training": nat_job.training.model_copy(update={"guard": guard})})
     train(nat_job)
-    curve = (nat_job.model / "training.csv").read_text().splitlines()
-    assert float(curve[-1].split(",")[1]) < float(curve[1].split(",")[1]) - 0.1
+    with (nat_job.model / "training.csv").open(newline="") as file:
+        points = list(csv.DictReader(file))
+    losses = [float(point["loss"]) for point in points if point["loss"]]
+    assert losses[-1] < losses[0] - 0.1
+    assert [point["step"] for point in points if point["probe_finished"]] == ["6"], "it writes, as it will when it is evaluated"
     assert is_adapter(nat_job.model)
     model = load(plain(base), nat_job.model).eval()
     assert not torch.allclose(logits(model), logits(plain(base)), atol=1e-3)

@@ -53,6 +53,8 @@ def test_training_learns_and_writes_a_folder_that_can_be_served(make_job, tokeni
     assert points[-1]["loss"] < 0.8 * points[0]["loss"]
     assert points[-1]["step"] == trained.steps == 12
     assert now and spent.seconds > 0
+    (example,) = trained.examples
+    assert example == Trained.read(job.model).examples[0] and example.runs[-1].text.endswith(tokenizer.eos_token)
     assert spent.tokens == trained.trained_tokens == 6 * sum(len(row.input_ids) for row in rows_of(job, tokenizer))
     assert json.loads((job.model / "generation_config.json").read_text())["eos_token_id"] in (
         tokenizer.eos_token_id,
@@ -87,7 +89,6 @@ def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divi
 
 
 REDI = Redi(kind="redi")
-UNWATCHED = {"looks": 0}
 LOSSES = {
     "redi": (REDI, lambda found, wrong_B: redi_loss(found, wrong_B, alpha=REDI.alpha)),
     "unlikelihood": (Unlikelihood(kind="unlikelihood", weight=0.5), lambda found, wrong_B: unlikelihood_loss(found, wrong_B, weight=0.5)),
@@ -99,7 +100,7 @@ LOSSES = {
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(contrast_job, tokenizer, name):
     objective, loss = LOSSES[name]
-    settings = {"epochs": 1, "save_every_steps": 1, "guard": UNWATCHED}
+    settings = {"epochs": 1, "save_every_steps": 1}
     jobs = [contrast_job(f"micro-{micro}", objective=objective, micro_batch_rows=micro, **settings) for micro in (8, 2)]
     for job in jobs:
         train(job)
@@ -120,10 +121,7 @@ def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(contras
 
 
 def test_unlikelihood_of_the_fork_alone_learns_one_token_of_every_wrong_row(contrast_job, tokenizer):
-    whole, fork = (
-        contrast_job(tokens, objective=Unlikelihood(kind="unlikelihood", tokens=tokens), epochs=1, guard=UNWATCHED)
-        for tokens in ("all", "fork")
-    )
+    whole, fork = (contrast_job(tokens, objective=Unlikelihood(kind="unlikelihood", tokens=tokens), epochs=1) for tokens in ("all", "fork"))
     found = [train(job)[0] for job in (whole, fork)]
     order = layout(rows := rows_of(whole, tokenizer), whole.training, seed=0)
     spared = sum(len(supervised(rows[i])) - 1 for i in order if rows[i].wrong)
@@ -134,7 +132,7 @@ def test_unlikelihood_of_the_fork_alone_learns_one_token_of_every_wrong_row(cont
 
 @pytest.mark.slow
 def test_a_killed_dpo_training_goes_on_with_the_reference_of_its_start(contrast_job, killed_after):
-    settings = {"objective": Dpo(kind="dpo"), "epochs": 4, "guard": UNWATCHED}
+    settings = {"objective": Dpo(kind="dpo"), "epochs": 4}
     whole, killed = contrast_job("whole", **settings), contrast_job("killed", **settings)
     train(whole)
     with killed_after(5):
@@ -145,7 +143,7 @@ def test_a_killed_dpo_training_goes_on_with_the_reference_of_its_start(contrast_
 
 
 def test_redi_widens_the_margin_between_right_and_wrong_rows(contrast_job):
-    job = contrast_job(objective=REDI, epochs=12, schedule="constant", learning_rate=3e-3, save_every_steps=100, guard=UNWATCHED)
+    job = contrast_job(objective=REDI, epochs=12, schedule="constant", learning_rate=3e-3, save_every_steps=100)
     train(job)
     points = curve(job)
     assert points[-1]["logp_right"] - points[-1]["logp_wrong"] > points[0]["logp_right"] - points[0]["logp_wrong"] + 0.1

@@ -11,7 +11,9 @@ from pathlib import Path
 import yaml
 
 from data.errors import ParamsError, ShortcotError
+from pipeline.support import paths
 from pipeline.support.choices import commented
+from pipeline.support.inputs import content_hash
 from pipeline.support.params import PARAMS, Params, load
 
 
@@ -26,12 +28,24 @@ def use(recipe: Path, target: Path = PARAMS) -> None:
     load(recipe)
     if target.exists() and target.read_bytes() == recipe.read_bytes():
         return
-    if target.exists() and not _is_kept_elsewhere(target):
+    if target.exists() and not (_was_copied(target) or _is_kept_elsewhere(target)):
         raise ParamsError(
             f"{target}: it has uncommitted edits, which `PARAMS={recipe}` would overwrite; commit them, copy them to configs/, "
             f"or drop them (`git checkout {target}`)"
         )
     shutil.copyfile(recipe, target)
+    _copied().parent.mkdir(parents=True, exist_ok=True)
+    _copied().write_text(content_hash(target), encoding="utf-8")
+
+
+def _copied() -> Path:
+    """The hash of what was copied last: a recipe may be edited and used again."""
+    return paths.workspace() / "params-in-use"
+
+
+def _was_copied(target: Path) -> bool:
+    """Whether `target` is as it was copied, though the recipe may have been edited since."""
+    return _copied().is_file() and _copied().read_text(encoding="utf-8") == content_hash(target)
 
 
 def _is_kept_elsewhere(target: Path) -> bool:

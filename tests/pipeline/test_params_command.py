@@ -21,6 +21,8 @@ def repository(tmp_path, monkeypatch):
     (tmp_path / "configs/a.yaml").write_text(text.replace("seeds: [0]", "seeds: [1]"))
     (tmp_path / "configs/b.yaml").write_text(text.replace("seeds: [0]", "seeds: [2]"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("SHORTCOT_WORKSPACE", raising=False)
+    monkeypatch.delenv("DVC_ROOT", raising=False)
     git = ["git", "-c", "user.name=t", "-c", "user.email=t@t"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "x"]):
         subprocess.run([*git, *command], check=True)
@@ -58,6 +60,17 @@ def test_from_a_recipe_of_ones_own_to_another_nothing_is_lost(repository, kept):
     edit("params.yaml", 8)
     with pytest.raises(ParamsError, match="uncommitted edits"):
         use(Path(kept))
+
+
+def test_a_recipe_of_ones_own_is_edited_and_used_again(repository):
+    edit("configs/mine.yaml", 3)
+    use(Path("configs/mine.yaml"))
+    edit("configs/mine.yaml", 4)
+    use(Path("configs/mine.yaml"))
+    assert load().seeds == [4]
+    edit("params.yaml", 5)
+    with pytest.raises(ParamsError, match="uncommitted edits"):
+        use(Path("configs/mine.yaml"))
 
 
 def test_the_same_again_is_no_loss_and_params_yaml_may_name_itself(repository):

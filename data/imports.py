@@ -17,7 +17,7 @@ from pydantic import ConfigDict, Field, NonNegativeInt
 
 from data.chat import Format, completion_ids, prompt_ids, to_think, tokenizer_hash
 from data.errors import RecordError
-from data.records import TEACHER, Problem, Record, Status, Trace, content_id
+from data.records import CONTENT_ID, TEACHER, Problem, Record, Status, Trace, content_id
 from data.tables import parse_record, read_lines
 
 if TYPE_CHECKING:
@@ -84,6 +84,11 @@ def import_traces(path: Path, problems: Sequence[Problem], *, how: TextImport) -
 
 def _from_table(lines: list[tuple[str, str]], problems: Sequence[Problem], *, how: TextImport, dropped: Counter[str]) -> Iterator[Trace]:
     known, seen = {problem.id for problem in problems}, _Seen("id", "problem and draw")
+    if own := next((problem_id for problem_id in sorted(known) if not CONTENT_ID.fullmatch(problem_id)), None):
+        raise RecordError(
+            f"{lines[0][0]}: traces are tied to problems by `problem_id`, and an id of one's own such as {own!r} does not say whether the "
+            "question is still the one that they answer; leave `prepare.source.id` out, or import lines with `question` and `text`"
+        )
     for place, line in lines:
         trace = parse_record(line, Trace, place=place)
         _check_long(trace, place)

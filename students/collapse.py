@@ -56,6 +56,14 @@ def has_room(tokens: int, guard: Guard) -> bool:
     return 2 * tokens <= guard.max_tokens
 
 
+def can_tell(lengths: Sequence[int], guard: Guard) -> bool:
+    """Whether a look tells anything of a model that learns texts of so many tokens: at least half of them have room.
+
+    Where few do, it may rightly write longer than anybody looks, also to the questions with short answers.
+    """
+    return 2 * sum(has_room(tokens, guard) for tokens in lengths) >= max(1, len(lengths))
+
+
 def _half(steps: int) -> int:
     return max(1, steps // 2)
 

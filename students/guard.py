@@ -17,9 +17,9 @@ from transformers import GenerationConfig, PreTrainedTokenizerBase, TrainerCallb
 
 from data.errors import CollapseError
 from students.checkpoints import last_complete
-from students.collapse import Look, collapse, ending_steps, has_room, must_end, repeated
+from students.collapse import Look, can_tell, collapse, ending_steps, must_end, repeated
 from students.reference import Collate, row_logprobs
-from students.rows import Row, supervised
+from students.rows import Row, ending_rows, supervised
 from students.settings import Guard, Training
 
 _LOG = logging.getLogger(__name__)
@@ -33,6 +33,8 @@ class Probe(NamedTuple):
     wrong: Sequence[Row]
     asked: Sequence[Row]
     """Rows whose prompts are answered."""
+    tells: bool
+    """Whether a model that learns such rows can be expected to end its answers within the limit."""
     collate: Collate
     tokenizer: PreTrainedTokenizerBase
     batch_rows: int
@@ -45,20 +47,19 @@ def probe_of(rows: Sequence[Row], training: Training, collate: Collate, tokenize
     """
     guard, named = training.guard, sorted(rows, key=lambda row: row.trace_id)
     right, wrong = ([row for row in named if row.wrong is is_wrong][: guard.rows] for is_wrong in (False, True))
-    asked = right
+    ending, asked = ending_rows(named), right
+    tells = can_tell([len(supervised(row)) for row in ending], guard)
     if not (guard.looks and right and wrong):
-        right, wrong, asked = [], [], _shortest(named, guard) if guard.ends_from else []
-    return Probe(right, wrong, asked[: guard.prompts], collate, tokenizer, training.micro_batch_rows)
+        right, wrong, asked = [], [], _shortest(ending) if guard.ends_from and tells else []
+    return Probe(right, wrong, asked[: guard.prompts], tells, collate, tokenizer, training.micro_batch_rows)
 
 
-def _shortest(rows: Sequence[Row], guard: Guard) -> list[Row]:
-    """Rows that teach how a text ends, the right ones where there are any, the shortest first."""
-    ending = [row for row in rows if _teaches_to_end(row, guard)]
-    return sorted([row for row in ending if not row.wrong] or ending, key=lambda row: len(supervised(row)))
-
-
-def _teaches_to_end(row: Row, guard: Guard) -> bool:
-    return row.ends and has_room(len(supervised(row)), guard)
+def _shortest(rows: Sequence[Row]) -> list[Row]:
+    """The shortest row of every question, the shortest first."""
+    own = dict[str, Row]()
+    for row in sorted(rows, key=lambda row: len(supervised(row))):
+        own.setdefault(row.question, row)
+    return list(own.values())
 
 
 class Watcher(TrainerCallback):
@@ -94,11 +95,10 @@ class Watcher(TrainerCallback):
     def _gone_wrong(self, step: int, steps: int) -> str | None:
         """Why the training is to be stopped after its last look; what may still come right is a warning."""
         at, last = f"at step {step} of {steps}", self.looks[-1]
-        can_end = any(_teaches_to_end(row, self.guard) for row in self.probe.asked)
         if why := collapse(self.looks, self.guard):
             fix = "Lower its learning_rate or the weight of wrong rows, or raise the bound if that is wanted"
             return f"{self.what} collapses {at}: {why}. {fix}"
-        if last.finished > self.guard.min_finished or not can_end:
+        if last.finished > self.guard.min_finished or not self.probe.tells:
             return None
         found = f"{self.what}: {last.finished:.0%} of the {len(self.probe.asked)} texts that are looked at end {at}"
         if must_end(step, steps, self.guard):

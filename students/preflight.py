@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from data.checks import Finding, error, summed, warning
 from data.templates import Said, alike_findings, round_trip, student_findings
-from students.collapse import has_room
+from students.collapse import can_tell
 from students.memory import free_bytes, memory_findings, memory_of, shapes_of
 from students.places import ALL_SHARED, Places
-from students.rows import IGNORED, Encoded, Row, supervised
+from students.rows import IGNORED, Encoded, Row, ending_rows, supervised
 from students.settings import Asc, Training
 
 if TYPE_CHECKING:
@@ -100,11 +100,11 @@ def overlong_findings(encoded: Encoded, training: Training, places: Places = ALL
 
 
 def ending_findings(rows: Sequence[Row], training: Training, places: Places = ALL_SHARED) -> Iterator[Finding]:
-    """Some row is short enough that a look during the training can tell whether the model ends its texts."""
-    guard = training.guard
-    if rows and guard.ends_from and not any(row.ends and has_room(len(supervised(row)), guard) for row in rows):
-        found = f"no row ends within half of {guard.max_tokens} tokens, so it is not looked whether the model ends its texts"
-        yield warning(places.key("guard.max_tokens"), found, "raise it to twice the shortest rows' tokens, or set guard.ends_from: 0")
+    """Rows are short enough that a look during the training can tell whether the model ends its texts."""
+    guard, lengths = training.guard, [len(supervised(row)) for row in ending_rows(rows)]
+    if rows and guard.ends_from and not can_tell(lengths, guard):
+        found = f"fewer than half of the rows end within half of {guard.max_tokens} tokens, so it is not looked whether texts end"
+        yield warning(places.key("guard.max_tokens"), found, "raise it to twice the tokens of most rows, or set guard.ends_from: 0")
 
 
 def collator_findings(collate: Collate, rows: Sequence[Row], tokenizer: PreTrainedTokenizerBase) -> Iterator[Finding]:

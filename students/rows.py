@@ -99,6 +99,12 @@ def supervised(row: Row) -> list[int]:
     return [label for label in row.labels if label != IGNORED]
 
 
+def ending_rows(rows: Iterable[Row]) -> list[Row]:
+    """Rows that teach how a text ends: the right ones, or where there are none the wrong ones."""
+    ending = [row for row in rows if row.ends]
+    return [row for row in ending if not row.wrong] or ending
+
+
 def steps_of(rows: int, training: Training) -> int:
     """How many optimizer steps the epochs make; every step has exactly `batch_rows` rows."""
     return max(1, round(training.epochs * rows / training.batch_rows))

@@ -21,10 +21,12 @@ from data.verifiers.statements import Statement, final_statements
 from data.verifiers.texts import grammar
 
 NAME = "gym"
-VERSION = "3+reasoning-gym-0.1.25"
+VERSION = "4+reasoning-gym-0.1.25"
 INLINE = False
-GRAMMAR = grammar(holding=rf"<answer>(?P<value>(?s:.{{0,{MAX_ANSWER_CHARACTERS}}}?))</answer>")
-"""With the tags that reasoning-gym's own prompts ask for."""
+TAGGED = re.compile(rf"<answer>((?s:.{{0,{MAX_ANSWER_CHARACTERS}}}?))</answer>")
+"""The tags that reasoning-gym's own prompts ask for."""
+ANNOUNCED = grammar()
+GRAMMAR = grammar(holding=TAGGED.pattern)
 LITERALS = frozenset({"binary_matrix", "bitwise_arithmetic", "n_queens", "number_sorting", "spiral_matrix", "string_insertion"})
 """Data sets whose scorers call eval: their answers are lists, or words and numbers."""
 FORMULAS = frozenset({"countdown", "intermediate_integration", "polynomial_multiplication", "puzzle24", "simple_integration"})
@@ -71,8 +73,13 @@ def judge(reference: GymReference, answer_text: str) -> Judgement:
 
 def statements(reference: GymReference, answer_text: str) -> list[Statement]:
     """The final statements of an answer, grids with all of their rows."""
-    text = answer_text[-MAX_ANSWER_CHARACTERS:]
+    text = TAGGED.sub(_opened, answer_text[-MAX_ANSWER_CHARACTERS:])
     return [with_rows(statement, text, many="\n" in reference.value.strip()) for statement in final_statements(text, GRAMMAR)]
+
+
+def _opened(tagged: re.Match[str]) -> str:
+    """The same text without its tags, at its place, where what they hold states an answer by itself."""
+    return f"{' ' * len('<answer>')}{tagged[1]}{' ' * len('</answer>')}" if final_statements(tagged[1], ANNOUNCED) else tagged[0]
 
 
 def gold_text(reference: GymReference) -> str:
@@ -158,9 +165,11 @@ def _makes_24(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
     return used == sorted(metadata["numbers"]) and bool(parse_expr(text) == 24)
 
 
-def _of_whole_numbers(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
-    """To the scorer 2.5 is made of a 2 and a 5."""
-    return "." not in text
+def _hits_target(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
+    """The scorer takes what is near, and to it 2.5 is made of a 2 and a 5."""
+    from sympy import parse_expr
+
+    return "." not in text and bool(parse_expr(text) == metadata["target"])
 
 
 def _is_sorted_gold(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
@@ -181,7 +190,7 @@ def _is_number(gold: str, metadata: Mapping[str, Any], text: str) -> bool:
 
 CHECKS: dict[str, Callable[[str, Mapping[str, Any], str], bool]] = {
     "puzzle24": _makes_24,
-    "countdown": _of_whole_numbers,
+    "countdown": _hits_target,
     "number_sorting": _is_sorted_gold,
     "complex_arithmetic": _is_number,
     "game_of_life_halting": _is_same_word,

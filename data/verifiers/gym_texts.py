@@ -21,12 +21,18 @@ ROWS = re.compile(r"[^\n]+(?:\n[ \t]*\S[^\n]*)*")
 DRESS = re.compile(r"[*_ \t]*\Z")
 GROUPED = re.compile(r"[-+]?\d{1,3}(?:(?:,|\{,\}|\\,|\s)\d{3})+(?:\.\d+)?")
 GROUPING = re.compile(r"\{,\}|\\,|[,\s]")
-TRUTHS = frozenset({"yes", "no", "true", "false"})
+TRUTHS = {"yes": "true", "no": "false", "true": "true", "false": "false"}
+"""Words for truth and what they mean."""
 FRACTION = re.compile(r"\\[dt]?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 MARK = re.compile(r"(?:\d+[.)]|[-*•])[ \t]+")
 """Of a row in a list."""
 MATRIX = re.compile(r"\\begin\{(?:[bpvBV]?matrix|array)\}(?:\{[lcr|]*\})?(?P<rows>.*?)\\end\{", re.DOTALL)
 REMARK = re.compile(r"\s\((?!or\b)[^()]*\)\Z")
+PROSE = re.compile(r"[A-Za-z]{2,} [a-z]{2,} [a-z]{2,}")
+TURN = re.compile(r"\b(?:but|wait|sorry|actually|however|instead|wrong|incorrect|mistake|not (?:right|correct))\b", re.IGNORECASE)
+"""What takes back what was said before it."""
+CONCLUSION = re.compile(r"[\s,]*(?:no|so|hence|thus|therefore)\b", re.IGNORECASE)
+"""What gives no reason, but goes on to another value."""
 NAME = re.compile(r"\A[A-Za-z]\w?\s*=\s*(?=[^=]+\Z)")
 FIRST = re.compile(r"(?P<word>[^\W\d_]+)\s*[,;:.!(–—]")
 WORD = re.compile(r"[^\W_]+")
@@ -59,15 +65,15 @@ def readings(statement: Statement, gold: str, *, is_formula: bool) -> Iterator[s
     """All texts that a statement may mean, the plainest first; `is_formula`: the scorer reads it as Python."""
     for said in filter(None, (statement.text, statement.line)):
         written = COMMAND.sub(r"\1", said).strip()
-        for text in _as_rows(written) if "\n" in written or MATRIX.search(written) else (*_without_remarks(said, gold), written):
+        for text in _as_rows(written, gold) if "\n" in written or MATRIX.search(written) else (*_without_remarks(said, gold), written):
             yield text
             yield from _respelled(text, gold)
             if is_formula:
                 yield _in_python(text)
 
 
-def _as_rows(text: str) -> Iterator[str]:
-    """A grid as it is, without indents, without the marks of a list, or out of LaTeX."""
+def _as_rows(text: str, gold: str) -> Iterator[str]:
+    """A grid as it is, without indents, without the marks of a list, without a sentence below it, or out of LaTeX."""
     yield text
     if found := MATRIX.search(text):
         yield "\n".join(" ".join(row.replace("&", " ").split()) for row in found["rows"].split("\\\\") if row.strip())
@@ -75,18 +81,24 @@ def _as_rows(text: str) -> Iterator[str]:
     yield "\n".join(rows)
     if all(map(MARK.match, rows)):
         yield "\n".join(MARK.sub("", row) for row in rows)
+    size = len(gold.strip().splitlines())
+    if size < len(rows) and all(map(PROSE.search, rows[size:])):
+        yield "\n".join(rows[:size])
 
 
 def _without_remarks(said: str, gold: str) -> Iterator[str]:
     """A value in a line with and without what names or explains it: `x = 5`, `True because …`, `Yes, it is.`, `03:45 (in hours)`."""
     text = undressed(said)
     yield text
-    text = undressed(BECAUSE.split(text, maxsplit=1)[0])
-    yield text
+    reason = BECAUSE.search(text)
+    if reason and not (TURN.search(text, reason.start()) or CONCLUSION.match(text, reason.start())):
+        text = undressed(text[: reason.start()])
+        yield text
     if gold.casefold() not in TRUTHS:
-        yield undressed(REMARK.sub("", text))
+        if not TURN.search(text):
+            yield undressed(REMARK.sub("", text))
         yield NAME.sub("", text)
-    elif (found := FIRST.match(text)) and not TRUTHS & set(WORD.findall(text[found.end() :].casefold())):
+    elif (found := FIRST.match(text)) and TRUTHS.keys().isdisjoint(WORD.findall(text[found.end() :].casefold())):
         yield found["word"]
 
 
@@ -95,7 +107,7 @@ def _respelled(text: str, gold: str) -> Iterator[str]:
         yield GROUPING.sub("", text)
     if gold.endswith("."):
         yield f"{text}."
-    if gold.casefold() in TRUTHS and text.casefold() == gold.casefold():
+    if (truth := TRUTHS.get(gold.casefold())) and TRUTHS.get(text.casefold()) == truth:
         yield gold
     if " " in gold and "," not in gold:
         yield COMMA.sub(" ", text)

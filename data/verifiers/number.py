@@ -20,7 +20,7 @@ NAME = "number"
 VERSION = "2"
 INLINE = True
 NUMERAL = re.compile(rf"\d|{NUMBER_WORD.pattern}", re.IGNORECASE)
-BY_LANGUAGE = re.compile(r"[,，．]|\.(?![0-9]{1,2}(?![0-9])|[0-9]{4})")
+BY_LANGUAGE = re.compile(r"[,，．]|\.(?![0-9]{1,2}(?![0-9\\]|[^\x00-\x7f])|[0-9]{4})")
 """Marks that may mean one thing or another; a point before one, two or four digits parts decimals everywhere."""
 OR = re.compile(r",?\s+or\s+")
 BRACKETED = re.compile(r"(?P<before>[^()]*)\((?P<inside>[^()]+)\)(?P<behind>[^()]*)")

@@ -47,7 +47,7 @@ TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
 DENIED = re.compile(r"(?:not|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
 """Behind a verb: what is not the answer."""
 DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")
-NEGATED = re.compile(r"\b(?:neither|nor|not|none|doubt|deny|false|unlikely|weder|noch)\b[^.:\n]*\Z", re.IGNORECASE)
+NEGATED = re.compile(r"\b(?:neither|nor|not|none|doubt|deny|false|unlikely|weder|noch)\b[^.\n]*\Z", re.IGNORECASE)
 """Before a phrase that holds its value, in the same sentence."""
 SUPPOSED = re.compile(
     r"(?:\b(?:suppose|supposing|assume|assuming|assumed|whether|unless|angenommen|supposons|supongamos|supponiamo|suponhamos|допустим)\b"

@@ -187,14 +187,22 @@ def _is_unsaid(text: str, start: int, end: int) -> bool:
 def _is_supposed(text: str, start: int) -> bool:
     """Whether what begins there is only supposed, in the same sentence."""
     before = max(0, start - LOOK_BACK)
-    sentence = max(before, *(text.rfind(end, before, start) + 1 for end in ".\n。"))
+    sentence = max(before, *(text.rfind(end, before, start) + 1 for end in ".。"))
     return SUPPOSED.search(text, sentence, start) is not None
 
 
 def _held(text: str, found: re.Match[str]) -> Statement:
     """What a phrase states that holds its value, or denies, asks or supposes."""
-    denied = _is_unsaid(text, *found.span()) or NEGATED.search(text, max(0, found.start() - LOOK_BACK), found.start()) is not None
+    denied = _is_unsaid(text, *found.span()) or NEGATED.search(text, _denied_from(text, found), found.start()) is not None
     return Statement(found[found.lastindex or 0], *found.span(), denied=denied)
+
+
+def _denied_from(text: str, found: re.Match[str]) -> int:
+    """From where on a phrase can be denied: what stands beside a key in its object, or before the colon of that, denies nothing."""
+    begin = max(0, found.start() - LOOK_BACK)
+    if found[0][0] not in "{}\"'":
+        return begin
+    return found.start() if found[0][0] == "}" else max(begin, *(text.rfind(mark, begin, found.start()) + 1 for mark in ",:"))
 
 
 def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -> Statement | None:

@@ -28,24 +28,28 @@ def use(recipe: Path, target: Path = PARAMS) -> None:
     load(recipe)
     if target.exists() and target.read_bytes() == recipe.read_bytes():
         return
-    if target.exists() and not (_was_copied(target) or _is_kept_elsewhere(target)):
+    if target.exists() and not (_was_copied(recipe, target) or _is_kept_elsewhere(target)):
         raise ParamsError(
             f"{target}: it has uncommitted edits, which `PARAMS={recipe}` would overwrite; commit them, copy them to configs/, "
             f"or drop them (`git checkout {target}`)"
         )
     shutil.copyfile(recipe, target)
     _copied().parent.mkdir(parents=True, exist_ok=True)
-    _copied().write_text(content_hash(target), encoding="utf-8")
+    _copied().write_text(_copy(recipe, target), encoding="utf-8")
 
 
 def _copied() -> Path:
-    """The hash of what was copied last: a recipe may be edited and used again."""
+    """Which recipe was copied last, as it was then: it may be edited and used again."""
     return paths.workspace() / "params-in-use"
 
 
-def _was_copied(target: Path) -> bool:
-    """Whether `target` is as it was copied, though the recipe may have been edited since."""
-    return _copied().is_file() and _copied().read_text(encoding="utf-8") == content_hash(target)
+def _copy(recipe: Path, target: Path) -> str:
+    return f"{content_hash(target)} {recipe.resolve()}"
+
+
+def _was_copied(recipe: Path, target: Path) -> bool:
+    """Whether `target` is what was copied from this recipe, though the recipe may have been edited since."""
+    return _copied().is_file() and _copied().read_text(encoding="utf-8") == _copy(recipe, target)
 
 
 def _is_kept_elsewhere(target: Path) -> bool:
@@ -53,7 +57,7 @@ def _is_kept_elsewhere(target: Path) -> bool:
     content = target.read_bytes()
     if any(recipe.read_bytes() == content for recipe in Path("configs").rglob("*") if recipe.is_file()):
         return True
-    blob, tree = _git("hash-object", str(target)), _git("ls-tree", "-r", "--format=%(objectname)", "--full-tree", "HEAD")
+    blob, tree = _git("hash-object", str(target)), _git("ls-tree", "-r", "--full-tree", "HEAD")
     return blob in tree.split()
 
 

@@ -108,6 +108,12 @@ def test_a_table_of_traces_comes_back_as_it_is(tmp_path: Path, how: TextImport) 
     assert result.dropped == {NO_PROBLEM: 1}
 
 
+def test_a_table_is_not_imported_for_problems_with_ids_of_their_own(tmp_path: Path, how: TextImport) -> None:
+    write_table(tmp_path / "traces.jsonl", [table_trace(problem_id="q7")])
+    with pytest.raises(RecordError, match="an id of one's own such as 'q7'"):
+        import_traces(tmp_path / "traces.jsonl", [PROBLEMS[0].model_copy(update={"id": "q7"})], how=how)
+
+
 @pytest.mark.parametrize(
     ("second", "words"),
     [

@@ -73,11 +73,11 @@ def test_a_template_whose_user_turn_ends_where_the_answer_begins_needs_no_genera
     assert of_teacher(trapped) == []
 
 
-def test_a_template_that_does_not_end_the_assistants_turn_is_refused_for_a_student_and_a_warning_for_a_teacher(trapped):
+def test_a_template_that_does_not_end_the_assistants_turn_is_a_warning(trapped):
     trapped.chat_template = PLAIN
     (of_it,) = of_teacher(trapped)
     assert of_it.severity is Severity.WARNING and "no token" in of_it.found and "eos_token behind the assistant's message" in of_it.fix
-    assert of_it._replace(place="distill.base", severity=Severity.ERROR) in of_student(trapped)
+    assert of_it._replace(place="distill.base") in of_student(trapped)
 
 
 def test_all_that_is_wrong_with_a_turn_is_said_at_once(trapped):

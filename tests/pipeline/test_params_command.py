@@ -68,6 +68,10 @@ def test_a_recipe_of_ones_own_is_edited_and_used_again(repository):
     edit("configs/mine.yaml", 4)
     use(Path("configs/mine.yaml"))
     assert load().seeds == [4]
+    Path("configs/mine.yaml").unlink()
+    with pytest.raises(ParamsError, match="uncommitted edits"):
+        use(Path("configs/a.yaml"))
+    edit("configs/mine.yaml", 4)
     edit("params.yaml", 5)
     with pytest.raises(ParamsError, match="uncommitted edits"):
         use(Path("configs/mine.yaml"))

@@ -135,11 +135,12 @@ FULL_AND_LORA = pytest.mark.parametrize("adapter", ["none", pytest.param("lora",
 
 @pytest.fixture
 def ending_job(make_job, make_lesson):
-    """Twenty steps on eight lessons that are all the same, which a random model knows by heart half-way."""
+    """Twenty steps on eight questions with one answer, which a random model knows by heart half-way."""
 
     def make(name="work", **settings):
         job = make_job(name, **{**ENDING, **settings})
-        write_table(job.lessons, [make_lesson(3, completion="5").model_copy(update={"trace_id": f"t{n}"}) for n in range(8)])
+        own = [make_lesson(3, completion="5").model_copy(update={"trace_id": f"t{n}", "question": f"Is it {n}?"}) for n in range(8)]
+        write_table(job.lessons, own)
         return job
 
     return make
@@ -196,10 +197,16 @@ def test_the_shortest_rows_that_teach_an_end_are_asked(tokenizer, make_lesson):
     assert asked([*lessons, *wrong], tokenizer, looks=0) == ["t5", "t1", "t2", "t3", "t4"]
 
 
-def test_rows_that_are_long_for_a_look_are_not_asked(tokenizer, make_lesson):
+def test_a_training_of_rows_that_are_mostly_long_for_a_look_is_not_looked_at(tokenizer, make_lesson):
     long = make_lesson(7, completion="<think>" + "5 + 5 = 10. " * 20 + "</think>10")
-    assert asked([make_lesson(1), long], tokenizer, max_tokens=100) == ["t1"]
-    assert asked([long], tokenizer, max_tokens=100) == []
+    others = [long.model_copy(update={"trace_id": f"long{n}"}) for n in range(2)]
+    assert asked([make_lesson(1), long], tokenizer, max_tokens=100) == ["t1", "t7"]
+    assert asked([make_lesson(1), long, *others], tokenizer, max_tokens=100) == []
+
+
+def test_questions_are_asked_once(tokenizer, make_lesson):
+    again = make_lesson(4).model_copy(update={"trace_id": "again", "completion": "<think>5</think>5"})
+    assert asked([make_lesson(4), again, make_lesson(1)], tokenizer) == ["again", "t1"]
 
 
 @pytest.fixture

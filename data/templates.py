@@ -6,7 +6,7 @@ tags that are lost or doubled, and two models whose tokens mean different things
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from data.chat import CLOSE, OPEN, completion_ids, join, messages, prompt_ids, text_ids

@@ -238,10 +238,13 @@ if __name__ == "__main__":
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--timeout-seconds", type=int, default=2, help="for an item, on both sides")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", choices=("numbers", "pool"), help="one of the tables")
     chosen = parser.parse_args()
     try:
-        print(numbers_alone(chosen.items // 4, seed=chosen.seed, timeout_seconds=chosen.timeout_seconds), flush=True)
-        limits = chosen.workers, chosen.timeout_seconds
-        print(pool_against_loop(chosen.items, pathological=chosen.pathological, seed=chosen.seed, limits=limits), flush=True)
+        if chosen.only != "pool":
+            print(numbers_alone(chosen.items // 4, seed=chosen.seed, timeout_seconds=chosen.timeout_seconds), flush=True)
+        if chosen.only != "numbers":
+            limits = chosen.workers, chosen.timeout_seconds
+            print(pool_against_loop(chosen.items, pathological=chosen.pathological, seed=chosen.seed, limits=limits), flush=True)
     except ShortcotError as error:
         sys.exit(f"{type(error).__name__}: {error}")

@@ -19,7 +19,8 @@ STAMP  := .venv/.installed-$(shell cat $(TORCH) $(LOCK) | sha256sum | cut -c1-16
 RUN    := PATH="$(CURDIR)/.venv/bin:$$PATH" DVC_NO_ANALYTICS=1
 COMMAND = $(RUN) python -m pipeline.commands
 
-.PHONY: help venv repro test test-slow lint doctor plan params table keep lock mlflow lab-models gsm8k-models clean
+.PHONY: help venv repro test test-slow lint doctor plan params table keep bench-sampling bench-training bench-verify lock mlflow \
+        lab-models gsm8k-models clean
 
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 16

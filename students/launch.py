@@ -20,6 +20,7 @@ from data import errors
 from data.checks import settle
 from data.errors import ParamsError, ShortcotError, StageError
 from students import training, worker
+from students.builds import free_builds
 from students.capabilities import capability_findings
 from students.checkpoints import last_complete, remove_incomplete, step_of
 from students.job import Job, Spent, Trained
@@ -92,6 +93,8 @@ def _started(job: Job, lock: int) -> Trained:
 def _in_processes(job: Job, lock: int) -> Trained:
     for old in job.work.glob(FAILURES):
         old.unlink()
+    if job.training.launch.strategy != "ddp":
+        free_builds()
     ended = subprocess.run(command(job, job.write()), env=environment(job), pass_fds=[lock], check=False)
     if ended.returncode != 0:
         raise _failure(job, ended.returncode)

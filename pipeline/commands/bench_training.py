@@ -2,7 +2,8 @@
 
 It needs the lessons and problems of a run, trl and transformers, and no vLLM, so that it says what another machine does with them. Formats
 take turns, one training after the other, behind two short ones: the first warms up, the second says what loading and saving cost, which the
-rates leave out. Generation is the greedy answers to the validation problems, the untrained base's among them.
+rates leave out. An evaluation is timed as a user waits for it: loading, greedy answers to the validation problems, those of the untrained
+base among them, and judging; a few other problems are asked first, to warm up.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Measured(NamedTuple):
 
     training: Mapping[str, Sequence[Timed]]
     """The steps of each seed."""
-    generation: Mapping[str, Timed]
+    evaluation: Mapping[str, Timed]
     comparison: Comparison
     """Of the trained students, each named by its format, against the first."""
 
@@ -79,11 +80,11 @@ def bench(params: Params, problems: Sequence[Problem], lessons: Path, folder: Pa
             models[name, seed], peak = folder / name / str(seed), PeakMemory()
             spent = distill(params, lessons, models[name, seed], student=name, seed=seed).spent
             training[name].append(Timed(spent.tokens - fixed[name].tokens, spent.seconds - fixed[name].seconds, peak()))
-    generation, scores = {}, list[Score]()
+    evaluation, scores = {}, list[Score]()
     for name in formats:
-        generation[name], found = _answers(params, problems, models, name)
+        evaluation[name], found = _answers(params, problems, models, name)
         scores += [score for score in found if score.student != BASE]
-    return Measured(training, generation, compared(params, scores, (formats[0],)))
+    return Measured(training, evaluation, compared(params, scores, (formats[0],)))
 
 
 def in_formats(params: Params, student: str, formats: Sequence[str]) -> Params:
@@ -154,14 +155,14 @@ def table(measured: Measured) -> str:
         "seconds of steps",
         "trained tokens/s",
         "GPU GB",
-        "made tokens/s",
+        "evaluated tokens/s",
         "GPU GB",
         "accuracy",
         "- first (points)",
     )
     first, rows = next(iter(measured.training)), []
     for name, runs in measured.training.items():
-        made, pair = measured.generation[name], measured.comparison.paired[first].get(name)
+        made, pair = measured.evaluation[name], measured.comparison.paired[first].get(name)
         rows.append(
             [
                 *(name, str(len(runs)), f"{fmean(run.seconds for run in runs):.1f}", _mean([run.rate for run in runs])),

@@ -24,10 +24,10 @@ def lessons(few: list[Problem], tmp_path: Path) -> Path:
 def test_a_student_is_trained_and_asked_in_every_format(scripted_lab: Params, few: list[Problem], lessons: Path, tmp_path: Path) -> None:
     own = in_formats(scripted_lab, "long", ["fp32", "bf16"])
     measured = bench(own, few, lessons, tmp_path / "models")
-    assert list(measured.training) == list(measured.generation) == ["fp32", "bf16"] and measured.comparison.problems == 4
+    assert list(measured.training) == list(measured.evaluation) == ["fp32", "bf16"] and measured.comparison.problems == 4
     runs = [run for of_format in measured.training.values() for run in of_format]
     assert len(runs) == 2 and len({run.tokens for run in runs}) == 1 and runs[0].tokens > 0
-    assert all(made.tokens > 0 and made.rate > 0 for made in measured.generation.values())
+    assert all(made.tokens > 0 and made.rate > 0 for made in measured.evaluation.values())
     head, _, *rows = table(measured).splitlines()
     assert "accuracy" in head and [row.split()[0] for row in rows] == ["fp32", "bf16"]
 

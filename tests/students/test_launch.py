@@ -119,7 +119,7 @@ def test_two_processes_reach_the_loss_of_one_with_wrong_rows(contrast_job, name)
 @pytest.mark.timeout(1500)
 def test_an_error_in_the_workers_reaches_the_caller(make_job):
     job = make_job(**PAIR, max_length=16)
-    with pytest.raises(StageError, match="max_length: 16"):
+    with pytest.raises(PreflightError, match="max_length: 16"):
         train(job)
 
 

@@ -71,6 +71,7 @@ def test_the_files_that_are_written_run(params: Params, tables: Tables, tmp_path
     assert (path.parent / "pareto.png").stat().st_size > 10_000
 
 
+@pytest.mark.slow
 def test_probes_that_learnt_nothing_recommend_nothing(params: Params, tables: Tables, tmp_path: Path) -> None:
     as_good_as_base = params.model_copy(update={"evaluate": params.evaluate.model_copy(update={"base_instruction": None})})
     with pytest.raises(ParamsError, match=r"the long probe is \+0\.0 .* points above the untrained base on 4 validation problems"):

@@ -68,7 +68,10 @@ def test_the_head_reads_the_answer_s_tokens_alone():
     assert torch.isfinite(head(states_BTH, torch.zeros(2, 5).bool())).all()
 
 
-@pytest.mark.parametrize(("objective", "settings"), [(FROZEN, {}), (TRAINED, {}), (FROZEN, LORA), (TRAINED, LORA)])
+@pytest.mark.parametrize(
+    ("objective", "settings"),
+    [(FROZEN, {}), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((TRAINED, {}), (FROZEN, LORA), (TRAINED, LORA)))],
+)
 def test_it_learns_to_tell_right_from_wrong_and_reads_alone_as_in_a_batch(contrast_job, tokenizer, objective, settings):
     job = contrast_job("ranker", objective=objective, epochs=30, schedule="constant", learning_rate=3e-3, save_every_steps=100, **settings)
     train(job)

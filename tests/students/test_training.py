@@ -68,7 +68,7 @@ def test_training_learns_and_writes_a_folder_that_can_be_served(make_job, tokeni
     assert train(job) == (trained, spent, False)
 
 
-@pytest.mark.parametrize(("smoothing", "micros"), [(0.0, (8, 2, 1)), (0.2, (8, 2))])
+@pytest.mark.parametrize(("smoothing", "micros"), [(0.0, (8, 2, 1)), pytest.param(0.2, (8, 2), marks=pytest.mark.slow)])
 def test_loss_of_a_step_is_the_token_mean_of_the_global_batch_however_it_is_divided(make_job, tokenizer, smoothing, micros):
     plain = [make_job(f"micro-{micro}", epochs=1, micro_batch_rows=micro, save_every_steps=1) for micro in micros]
     jobs = [job.model_copy(update={"objective": Sft(smoothing=smoothing)}) for job in plain]
@@ -97,7 +97,7 @@ LOSSES = {
 }
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", ["redi", "unlikelihood", *(pytest.param(name, marks=pytest.mark.slow) for name in ("dpo", "simpo"))])
 def test_a_loss_with_wrong_rows_is_the_same_however_the_batch_is_divided(contrast_job, tokenizer, name):
     objective, loss = LOSSES[name]
     settings = {"epochs": 1, "save_every_steps": 1}

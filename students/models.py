@@ -101,7 +101,7 @@ def with_adapter(model: PreTrainedModel, folder: Path) -> PeftModel:
 
 def _is_model(folder: Path) -> None:
     if not (folder / "config.json").is_file():
-        raise PreflightError(f"{folder}: no config.json: not a model folder in Hugging Face layout; look at distill.base.path")
+        raise PreflightError(f"{folder}: no config.json: not a model folder in Hugging Face layout; give one that `save_pretrained` wrote")
 
 
 def quantization_of(training: Training, precision: Precision) -> BitsAndBytesConfig | None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -27,10 +28,19 @@ def params(scripted_lab: Params) -> Params:
     return Params.model_validate(values)
 
 
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the store of a run that ended is kept, once a test has made it."""
+    return tmp_path_factory.mktemp("ended") / "store"
+
+
 @pytest.fixture
-def trained(params: Params, few: list[Problem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
+def trained(params: Params, few: list[Problem], ended: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """The folder of a run that ended: lessons and models."""
     monkeypatch.chdir(tmp_path)
+    if ended.exists():
+        shutil.copytree(ended, paths.STORE)
+        return params
     training = [problem for problem in few if problem.split is Split.TRAIN]
     right, wrong = (f"<think>{word}.</think>The answer is 1." for word in ("Add", "Take away"))
 
@@ -43,6 +53,7 @@ def trained(params: Params, few: list[Problem], tmp_path: Path, monkeypatch: pyt
     write_table(paths.lessons_of("redi"), [lesson(problem, text, role, 0) for problem in training for text, role in sides])
     for student in ("long", "redi"):
         _body(Statistics("distill"), params, student)
+    shutil.copytree(paths.STORE, ended)
     return params
 
 

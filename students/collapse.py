@@ -22,6 +22,8 @@ class Look(NamedTuple):
     """Share of them that end by themselves."""
     repeated: float
     """Mean share of a text's runs of four tokens that stood in it before."""
+    knows_end: float = 0.0
+    """Share of the rows that are asked at whose end the model's first choice is the end token, whatever it writes by itself."""
     logp_right: float | None = None
     """Mean log-probability of a token of the right rows, mean over rows, in nats; None in a training without wrong rows."""
     logp_wrong: float | None = None
@@ -42,11 +44,11 @@ def ending_steps(steps: int, guard: Guard) -> set[int]:
 
 
 def must_end(step: int, steps: int, guard: Guard) -> bool:
-    """Whether a training none of whose texts ends after so many steps is to be stopped.
+    """Whether a training that has not learnt the end token after so many steps is to be stopped.
 
-    The end token is learnt by every row and is among the first things that a model learns. Still a weak student may need some hundred
-    steps for it, so the first look only warns; half-way it is late enough to be sure and early enough to save something. A short training
-    is cheaper to finish than to refuse wrongly.
+    It is learnt by every row and is among the first things that a model learns. Still a weak student may need some hundred steps for it,
+    so the first look only warns; half-way it is late enough to be sure and early enough to save something. A short training is cheaper to
+    finish than to refuse wrongly.
     """
     return 0 < guard.ends_from < _half(steps) <= step
 

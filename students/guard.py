@@ -23,6 +23,8 @@ from students.rows import Row, ending_rows, supervised
 from students.settings import Guard, Training
 
 _LOG = logging.getLogger(__name__)
+_MASKED = "a model that never does had its end token masked, or its rows cut before it"
+_LOST = "the model ends its rows where they do, but gets lost in texts of its own: it learnt little yet, or learns texts that get lost"
 
 
 class Probe(NamedTuple):
@@ -101,27 +103,30 @@ class Watcher(TrainerCallback):
         if last.finished > self.guard.min_finished or not self.probe.tells:
             return None
         found = f"{self.what}: {last.finished:.0%} of the {len(self.probe.asked)} texts that are looked at end {at}"
-        if must_end(step, steps, self.guard):
+        learnt = last.knows_end > self.guard.min_finished
+        if must_end(step, steps, self.guard) and not learnt:
             return (
-                f"{found}, and more than guard.min_finished: {self.guard.min_finished:g} must. Likely the end token is masked (a pad token "
+                f"{found}, and {last.knows_end:.0%} of their rows would where they do: more than guard.min_finished: "
+                f"{self.guard.min_finished:g} must. Likely the end token is masked (a pad token "
                 "that is the end token, masked by its id) or the rows were cut before it; if it is only that little was learnt, raise "
                 "learning_rate, or go on without looking by guard.ends_from: 0"
             )
         if step in ending_steps(steps, self.guard):
-            _LOG.warning("%s; a model that never does had its end token masked, or its rows cut before it", found)
+            _LOG.warning("%s; %s", found, _LOST if learnt else _MASKED)
         return None
 
 
 def look(model: torch.nn.Module, probe: Probe, guard: Guard, *, step: int) -> Look:
     """What the model does to the probe now."""
     right, wrong = (_per_token(model, rows, probe) for rows in (probe.right, probe.wrong))
-    texts = _written(model, probe, guard)
+    texts, last = _written(model, probe, guard), _continued(model, [row.input_ids[:-1] for row in probe.asked], probe, most=1)
     end = probe.tokenizer.eos_token_id
     return Look(
         step=step,
         tokens=fmean(len(text) for text in texts),
         finished=fmean(text[-1] == end for text in texts),
         repeated=fmean(repeated(text) for text in texts),
+        knows_end=fmean(text == [end] for text in last),
         logp_right=right,
         logp_wrong=wrong,
     )
@@ -142,16 +147,22 @@ def _written(model: torch.nn.Module, probe: Probe, guard: Guard) -> list[list[in
     width = max(map(len, prompts))
     positions = getattr(model.config.get_text_config(), "max_position_embeddings", None) or width + guard.max_tokens
     most = max(1, min(2 * max(len(supervised(row)) for row in rows), guard.max_tokens, positions - width))
+    return [_until(probe.tokenizer.eos_token_id, text) for text in _continued(model, prompts, probe, most=most)]
+
+
+def _continued(model: torch.nn.Module, begun: Sequence[list[int]], probe: Probe, *, most: int) -> list[list[int]]:
+    """What the model writes after each text, greedily: at most `most` tokens, padded where it ends before another."""
+    width = max(map(len, begun))
     pad, end, device = probe.tokenizer.pad_token_id, probe.tokenizer.eos_token_id, next(model.parameters()).device
-    ids_BT = torch.tensor([[pad] * (width - len(prompt)) + prompt for prompt in prompts], device=device)
-    mask_BT = torch.tensor([[0] * (width - len(prompt)) + [1] * len(prompt) for prompt in prompts], device=device)
+    ids_BT = torch.tensor([[pad] * (width - len(text)) + text for text in begun], device=device)
+    mask_BT = torch.tensor([[0] * (width - len(text)) + [1] * len(text) for text in begun], device=device)
     training = model.training
     model.eval()
     with torch.no_grad():
         plain = GenerationConfig(max_new_tokens=most, do_sample=False, eos_token_id=end, pad_token_id=pad)
         found_BT = model.generate(input_ids=ids_BT, attention_mask=mask_BT, generation_config=plain)
     model.train(training)
-    return [_until(end, text) for text in found_BT[:, width:].tolist()]
+    return [text[width:] for text in found_BT.tolist()]
 
 
 def _until(end: int, text: list[int]) -> list[int]:

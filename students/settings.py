@@ -111,10 +111,11 @@ class Guard(Section):
     """
 
     ends_from: int = Field(100, ge=0)
-    """Step at which it is looked whether texts end; where none does, that is a warning. Where none does half-way either, the training
-    stops. One that is half-way by then is looked at half-way and never stopped for it. 0: it is not looked."""
+    """Step at which it is looked whether texts end; where none does, that is a warning. Where none does half-way either, and the model does
+    not choose the end token where its rows end, the training stops. One that is half-way by then is looked at half-way and never stopped
+    for it. 0: it is not looked."""
     min_finished: float = Field(0.0, ge=0, lt=1)
-    """More than this share of texts must end."""
+    """More than this share of texts must end, or else of the rows that they are asked by have the end token as first choice."""
     looks: int = Field(10, ge=0)
     """How often wrong rows are looked at, besides the start; 0: never."""
     rows: int = Field(16, ge=1)

@@ -18,7 +18,7 @@ from students.rows import IGNORED, encode
 from students.settings import Guard, Redi, Training
 from students.training import trainer_for
 
-GOOD = Look(step=0, logp_right=-0.5, logp_wrong=-0.6, tokens=20, finished=0.9, repeated=0.1)
+GOOD = Look(step=0, logp_right=-0.5, logp_wrong=-0.6, tokens=20, finished=0.9, repeated=0.1, knows_end=1.0)
 FP32 = Precision("fp32", "test")
 
 
@@ -165,7 +165,10 @@ def built(job, tokenizer):
 @FULL_AND_LORA
 def test_a_training_that_never_learns_to_end_is_warned_and_then_stopped(ending_job, tokenizer, caplog, adapter):
     trainer = with_masked_ends(built(ending_job(adapter=adapter), tokenizer), tokenizer.eos_token_id)
-    with pytest.raises(CollapseError, match=r"sft: 0% of the 8 texts .* at step 10 of 20, .*the end token is masked.*cut.*checkpoint-8"):
+    with pytest.raises(
+        CollapseError,
+        match=r"sft: 0% of the 8 texts .* step 10 of 20, and 0% of their rows .* is masked.*cut.*checkpoint-8",
+    ):
         trainer.train()
     (record,) = (record for record in caplog.records if record.name == "students.guard")
     assert "objective sft: 0% of the 8 texts that are looked at end at step 6 of 20" in record.getMessage()
@@ -177,7 +180,11 @@ def test_a_training_that_learns_to_end_goes_on_as_if_nobody_had_looked(ending_jo
     for job in (looked, alone):
         train(job)
     looks = [point for point in points(looked) if "loss" not in point]
-    assert [point["step"] for point in looks] == [6, 10] and looks[-1]["probe_finished"] == 1 and "probe_logp_right" not in looks[-1]
+    assert (
+        [point["step"] for point in looks] == [6, 10]
+        and looks[-1]["probe_finished"] == looks[-1]["probe_knows_end"] == 1
+        and "probe_logp_right" not in looks[-1]
+    )
     assert [point for point in points(looked) if "loss" in point] == points(alone)
     weights = "adapter_model.safetensors" if adapter == "lora" else "model.safetensors"
     assert (looked.model / weights).read_bytes() == (alone.model / weights).read_bytes()
@@ -217,7 +224,7 @@ def watcher(redi_job, tokenizer):
     def make(**guard):
         training = Training(guard=Guard(**guard))
         found = Watcher(probe_of(rows, training, lambda batch: batch, tokenizer), training.guard, what="objective redi")
-        found.looks = [GOOD._replace(finished=0.0)] * 2
+        found.looks = [GOOD._replace(finished=0.0, knows_end=0.0)] * 2
         return found
 
     return make
@@ -231,6 +238,17 @@ def test_a_training_with_wrong_rows_is_stopped_where_no_text_ends(watcher):
     assert stopped(ends_from=0) == stopped(max_tokens=20) == [], "switched off, or no look is long enough to tell"
 
 
+def test_a_training_that_gets_lost_but_knows_where_its_rows_end_is_only_warned(watcher, caplog):
+    """What a student of long wrong traces does: it checks and corrects itself in circles, and would end where its rows do."""
+    found = watcher()
+    found.looks = [GOOD._replace(finished=0.0, knows_end=0.9)]
+    assert [found._gone_wrong(step, 1000) for step in (100, 500)] == [None, None]
+    assert ["gets lost" in record.getMessage() for record in caplog.records] == [True, True]
+    found.looks, strict = [GOOD._replace(finished=0.0, knows_end=0.25)], watcher(min_finished=0.3)
+    strict.looks = found.looks
+    assert found._gone_wrong(500, 1000) is None and "25% of their rows" in strict._gone_wrong(500, 1000)
+
+
 def test_a_short_training_that_ends_nothing_is_only_warned(watcher, caplog):
     found = watcher()
     assert [step for step in range(1, 151) if found._gone_wrong(step, 150)] == []
@@ -240,7 +258,7 @@ def test_a_short_training_that_ends_nothing_is_only_warned(watcher, caplog):
 
 def test_more_texts_may_be_asked_to_end(watcher):
     found = watcher(min_finished=0.3)
-    found.looks = [GOOD._replace(finished=0.25)]
+    found.looks = [GOOD._replace(finished=0.25, knows_end=0.0)]
     assert "25% of the 8 texts" in found._gone_wrong(500, 1000) and "guard.min_finished: 0.3" in found._gone_wrong(500, 1000)
-    found.looks = [GOOD._replace(finished=0.375)]
+    found.looks = [GOOD._replace(finished=0.375, knows_end=0.0)]
     assert found._gone_wrong(500, 1000) is None

@@ -26,7 +26,8 @@ GRAMMAR = grammar(
     r"\bI\s+(?:choose|select|pick)\s+(?=(?:option|choice|letter)\b)",
     r"\bI\s+(?:choose|select|pick)\s+(?=\([A-Za-z]\)|[A-Z](?:\.|\s*\Z|\s*\n))",
     r"故选|因此选|所以选",
-    holding=r"\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?|\d{1,2}))\s+is\s+(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess))",
+    holding=r"\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?|\d{1,2})|(?-i:[A-Z]))\s+is\s+(?:also\s+)?(?:the\s+)?(?:correct|right|best)\b"
+    r"(?!\s+(?:wrong|incorrect|guess|about))",
 )
 ALONE = re.compile(rf"{ARTICLE}(?:{OPTION}\s*)?(?:\((?P<a>[A-Za-z])\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
 LETTERED = re.compile(
@@ -98,12 +99,18 @@ def _known(reference: ChoiceReference, letter: str) -> str | None:
 def _agreeing(reference: ChoiceReference, letter: str | None, text: str) -> str | None:
     """A letter that stands with a text, unless the text is another option's or has no word of its own option's."""
     other = _option(reference, text)
-    if letter is None or other not in (None, letter):
+    if letter is None or other not in (None, letter) or _lists_another(reference, letter, text):
         return None
     option = reference.options[ascii_uppercase.index(letter)]
     if other is None and len(text) < 80 and not set(WORD.findall(_plain(text))) & set(WORD.findall(_plain(option))):
         return None
     return letter
+
+
+def _lists_another(reference: ChoiceReference, letter: str, text: str) -> bool:
+    """Whether a text holds the letter of another option with its text, as a list of the options does."""
+    others = (rf"\b{own.lower()}[).:\]]\s*{re.escape(_plain(option))}(?!\w)" for own, option in _lettered(reference) if own != letter)
+    return any(re.search(other, _plain(text)) for other in others)
 
 
 def _by_position(reference: ChoiceReference, text: str) -> str | None:

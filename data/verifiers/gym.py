@@ -17,16 +17,13 @@ from typing import Any, NamedTuple
 from data.records import GymReference, Outcome
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement, Limits
 from data.verifiers.gym_texts import MAX_READ_CHARACTERS, UNREADABLE, literal_list, readings, with_rows
-from data.verifiers.statements import Statement, final_statements
+from data.verifiers.statements import Statement, final_statements, without_idle_tags
 from data.verifiers.texts import grammar
 
 NAME = "gym"
 VERSION = "4+reasoning-gym-0.1.25"
 INLINE = False
-TAGGED = re.compile(rf"<answer>((?s:.{{0,{MAX_ANSWER_CHARACTERS}}}?))</answer>")
-"""The tags that reasoning-gym's own prompts ask for."""
-ANNOUNCED = grammar()
-GRAMMAR = grammar(holding=TAGGED.pattern)
+GRAMMAR = grammar()
 LITERALS = frozenset({"binary_matrix", "bitwise_arithmetic", "n_queens", "number_sorting", "spiral_matrix", "string_insertion"})
 """Data sets whose scorers call eval: their answers are lists, or words and numbers."""
 FORMULAS = frozenset({"countdown", "intermediate_integration", "polynomial_multiplication", "puzzle24", "simple_integration"})
@@ -73,13 +70,8 @@ def judge(reference: GymReference, answer_text: str) -> Judgement:
 
 def statements(reference: GymReference, answer_text: str) -> list[Statement]:
     """The final statements of an answer, grids with all of their rows."""
-    text = TAGGED.sub(_opened, answer_text[-MAX_ANSWER_CHARACTERS:])
+    text = without_idle_tags(answer_text[-MAX_ANSWER_CHARACTERS:], GRAMMAR)
     return [with_rows(statement, text, many="\n" in reference.value.strip()) for statement in final_statements(text, GRAMMAR)]
-
-
-def _opened(tagged: re.Match[str]) -> str:
-    """The same text without its tags, at its place, where what they hold states an answer by itself."""
-    return f"{' ' * len('<answer>')}{tagged[1]}{' ' * len('</answer>')}" if final_statements(tagged[1], ANNOUNCED) else tagged[0]
 
 
 def gold_text(reference: GymReference) -> str:

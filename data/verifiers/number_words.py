@@ -1,11 +1,12 @@
-"""Numbers in words at the beginning of a text, as digits: "eighteen dollars" is "18 dollars", "two and a half" is "2.5".
+"""Numbers in words at the beginning of a text, as digits: "eighteen dollars" is "18 dollars", "two and a half" is "2 1/2", "二十个" "20个".
 
-English, German, French, Spanish, Italian and Portuguese, read by text2num.
+English, German, French, Spanish, Italian and Portuguese are read by text2num; Chinese numerals, which Japanese shares, below ten thousand.
 """
 
 from __future__ import annotations
 
 import re
+import unicodedata
 
 LANGUAGES = ("en", "de", "fr", "es", "it", "pt")
 MOST_WORDS = 12
@@ -23,7 +24,14 @@ PARTS = {
     "tenth": 10, "eleventh": 11, "twelfth": 12, "fifteenth": 15, "sixteenth": 16, "twentieth": 20, "hundredth": 100, "thousandth": 1000,
 }  # fmt: skip
 PART = re.compile(rf"[ -](?P<part>{'|'.join(PARTS)})s?\b", re.IGNORECASE)
-AND_A_HALF = re.compile(r" and a half\b", re.IGNORECASE)
+AND_PART = re.compile(rf" and (?P<many>{WORD.pattern}?)[ -](?P<part>{'|'.join(PARTS)})s?\b", re.IGNORECASE)
+HALF = re.compile(r"(?:a |one )?half(?: a(?= dozen\b)|\Z)", re.IGNORECASE)
+DOZEN = re.compile(r"a(?= dozen\b)", re.IGNORECASE)
+HAN = re.compile(
+    r"[〇零一二两兩三四五六七八九十百千]+(?![^\W\d_])|[〇零一二两兩三四五六七八九十百千]+(?=[个個つ元円万萬亿億])|[零一二两兩三四五六七八九十百千]{2,}"
+)
+"""Of a single numeral that begins another word ("一样") nothing is read."""
+HAN_UNITS = ((1000, "千"), (100, "百"), (10, "十"), (1, ""))
 NUMBER_WORD = re.compile(
     r"\b(?:zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety"
     r"|hundred|thousand|million|none|nothing|infinite|infinity|undefined|impossible|unknown)\b",
@@ -41,9 +49,10 @@ def with_digits(text: str) -> str:
         return text
     value, end = found
     rest = text[begin + end :]
-    half, part = AND_A_HALF.match(rest), PART.match(rest)
-    if half:
-        value, rest = f"{value}.5", rest[half.end() :]
+    mixed, part = AND_PART.match(rest), PART.match(rest)
+    many = "1" if mixed and mixed["many"].lower() == "a" else mixed and _value(mixed["many"])
+    if mixed and many:
+        value, rest = f"{value} {many}/{PARTS[mixed['part'].lower()]}", rest[mixed.end() :]
     elif part:
         value, rest = f"{value}/{PARTS[part['part'].lower()]}", rest[part.end() :]
     return f"{'-' if minus else ''}{value}{rest}"
@@ -51,6 +60,12 @@ def with_digits(text: str) -> str:
 
 def _leading(text: str) -> tuple[str, int] | None:
     """The number that the longest run of words at the beginning says, and where it ends."""
+    for pattern, said in ((HALF, "0.5"), (DOZEN, "1")):
+        if alone := pattern.match(text):
+            return said, alone.end()
+    if numerals := HAN.match(text):
+        digits = _han(numerals[0])
+        return None if digits is None else (digits, numerals.end())
     found = WORDS.match(text)
     if found is None:
         return None
@@ -73,3 +88,25 @@ def _value(words: str) -> str | None:
         except ValueError:
             continue
     return str(values.pop()) if len(values) == 1 else None
+
+
+def _han(text: str) -> str | None:
+    """A number below ten thousand in Chinese numerals, as it is counted ("一百零五") or by its digits ("二〇二四")."""
+    plain = text.translate(str.maketrans("两兩〇", "二二零"))
+    values = [int(unicodedata.numeric(numeral)) for numeral in plain]
+    if len(values) > 1 and max(values) < 10:
+        return "".join(map(str, values))
+    total = digit = 0
+    for value in values:
+        total, digit = (total + (digit or 1) * value, 0) if value >= 10 else (total, value)
+    total += digit
+    return str(total) if plain in (counted(total), counted(total).removeprefix("一")) else None
+
+
+def counted(number: int) -> str:
+    """A number below ten thousand as it is counted in Chinese."""
+    said = ""
+    for unit, name in HAN_UNITS:
+        if digit := number // unit % 10:
+            said += "零" * bool(said and number // (10 * unit) % 10 == 0) + "零一二三四五六七八九"[digit] + name
+    return said or "零"

@@ -44,6 +44,13 @@ LEAD = rf"(?:[\s*_:：$\"“„«「'`]|\\[\[(]|{THUS})*"
 """Between the announcement and a number or an expression."""
 TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
 """Between the announcement and a text, whose own dress stays whole."""
+SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|write)s?"
+ATTRIBUTED = re.compile(
+    rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students|many|one)\s+(?:(?:would|could|will|often|\w+ly)\s+)?{SAYING}"
+    rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b",
+    re.IGNORECASE,
+)
+"""Before a statement that is others', or would be a mistake, in the same clause."""
 DENIED = re.compile(r"(?:not|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
 """Behind a verb: what is not the answer."""
 DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")
@@ -61,19 +68,34 @@ REFUSED = re.compile(
     re.IGNORECASE,
 )
 """Before a noun that announces an answer: which answer it is not."""
-DENIED_BEFORE = re.compile(r"\b(?:not|isn't|aren't|never|nicht|kein|pas|не)\s+(?:equal\s+to\s+)?(?:[$*_(]|\\[\[(])*\Z", re.IGNORECASE)
+DENIED_BEFORE = re.compile(
+    r"\b(?:(?:not|isn't|aren't|never|cannot|(?:ca|wo|could|would)n['’]t|nicht|kein|pas|не)\s+(?:possibly\s+)?(?:be\s+|equal\s+(?:to\s+)?)?"
+    r"|no\s+way\s+(?:that\s+)?)(?:[$*_(]|\\[\[(])*\Z",
+    re.IGNORECASE,
+)
 DENIED_AFTER = re.compile(
     r"(?:[\s$*_)]|\\[\])])*(?:[?？]|(?:is|was|would\s+be)\s+(?:not|wrong|incorrect|false)\b|isn't\b|ist\s+(?:nicht|falsch)\b)",
     re.IGNORECASE,
 )
 """Around a value that is held or boxed: it is denied, or asked."""
 RETRACTION = re.compile(
-    r"(?:^|[.!?\n]\s*|[—–]\s*|\bbut\s+)(?:oh\s+)?(?:but\s+)?(?:wait|hmm+|oops|sorry|actually|correction|no,|no\s+wait|nein|moment|attends|espera|aspetta)\b"
+    r"(?:^|[.!?\n]\s*|[−–—-]\s*|\bbut\s+)(?:oh\s+)?(?:but\s+)?(?:(?:wait|hmm+|oops|sorry|actually|correction|never\s*mind|hold\s+on|my\s+mistake"
+    r"|on\s+second\s+thoughts?|no\s+wait|nein|moment|attends|espera|aspetta)\b|(?:no|nope)\s*(?:[.,!]|\Z))"
     r"|\b(?:that|this|which)(?:'s|\s+is|\s+was)\s+(?:wrong|incorrect|not\s+(?:right|correct))\b"
-    r"|\bI\s+(?:made|have\s+made)\s+(?:a|an)\s+(?:mistake|error)\b|不对|等等|いや、",
+    r"|\b(?:that|this)\s+(?:can't|cannot|can\s+not|couldn't|doesn't|does\s+not|isn't|wasn't)\s+(?:be\s+|seem\s+|look\s+|sound\s+|make\s+)?"
+    r"(?:right|correct|true|sense)\b"
+    r"|\b(?:but|however),?\s+(?:that|this|it)(?:\s+(?:isn't|is\s+not|wasn't|can't\s+be|cannot\s+be|does\s+not\s+satisfy|doesn't\s+satisfy|fails)\b"
+    r"|(?:'s|\s+is)\s+(?:just\s+|only\s+)?an?\s+(?:distractor|trap|trick)\b)"
+    r"|\bI\s+(?:made|have\s+made)\s+(?:a|an)\s+(?:mistake|error)\b|\bI\s+(?:misread|miscounted|miscalculated|misunderstood)\b"
+    r"|\b(?:scratch|strike|ignore|disregard)\s+that\b|\b(?:take\s+(?:that|it)|(?:reject|discard)\s+(?:it|this|that))\b(?=\s+back|[.,;!]|\s*\Z)"
+    r"|不对|等等|いや、",
     re.IGNORECASE,
 )
 """Behind the last statement: its writer takes it back."""
+INSTEAD = re.compile(
+    r"\b(?:it|that|this)\s+should\s+(?:actually\s+|really\s+|instead\s+)?(?:be|have\s+been)\s+(?P<value>[^\n.!?,;]+)", re.IGNORECASE
+)
+"""Behind the last statement: what it should be, if that is another value."""
 CORRECTION = re.compile(
     r"\b(?:wait|no|sorry|actually|correction|instead|rather|mistake|wrong|recheck|hmm|nein|moment|doch|falsch|korrektur|non|attends|erreur"
     r"|espera|perdón|aspetta|espere|нет|подожди|подождите|ошибка)\b|不对|等等|いや|待って|아니",
@@ -87,13 +109,14 @@ REASON = (
 )
 NAMELY = r"i\.e|that is|namely|meaning|d\.\s?h|das heißt|nämlich|c'est-à-dire|es decir|cioè|ou seja"
 CLAUSE = re.compile(
-    rf",?\s+(?:{REASON})\b|,\s+(?:{NAMELY})\b|\s*\(\s*(?:{REASON})\b|，\s*(?:因为|因為|所以|而)|なので|から(?=[、。])|、", re.IGNORECASE
+    rf",?\s+(?:{REASON})\b|,\s+(?:{NAMELY}|not|nicht|pas)\b|\s*\(\s*(?:{REASON})\b|，\s*(?:因为|因為|所以|而)|なので|から(?=[、。])|、",
+    re.IGNORECASE,
 )
 """Where a reason begins, which is no part of the value."""
 CORRECTED = re.compile(r"[,;–—-]?\s+(?:no|wait|sorry|actually|nein|moment|non|espera|aspetta|нет)\b[,:!]", re.IGNORECASE)
 """Where a writer corrects himself within a sentence."""
 LINK = re.compile(
-    r"(?:[\s.,;:!*_$()\[\]\\。，；：]|\b(?:and|or|so|thus|hence|therefore|the|final|correct|our|my|i\.e|und|oder|also|daher|die|das|et|ou|donc|la|le"
+    r"(?:[\s.,;:!*_$()\[\]\\。，；：]|</?answer>|\b(?:and|or|so|thus|hence|therefore|the|final|correct|our|my|i\.e|und|oder|also|daher|die|das|et|ou|donc|la|le"
     r"|y|o|el|il|a|ou|и|или)\b|因此|所以)*",
     re.IGNORECASE,
 )

@@ -1,4 +1,4 @@
-r"""Explicit statements of an answer: `\boxed{…}`, "The answer is …", "Antwort: …", "答案是…" and "#### …".
+r"""Explicit statements of an answer: `\boxed{…}`, `<answer>…</answer>`, "The answer is …", "Antwort: …", "答案是…" and "#### …".
 
 The last statement wins. Statements made in one breath (in one sentence, or directly after each other) are final together, so that
 a verifier can refuse "The answer is 5 or \boxed{6}"; after further working, or a word of correction, the later one stands alone. Questions,
@@ -9,12 +9,13 @@ Everything here takes linear time for a bounded text.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from data.verifiers.number_words import NUMBER_WORD, with_digits
 from data.verifiers.phrases import (
     ANSWER,
+    ATTRIBUTED,
     CLAUSE,
     CORRECTION,
     DENIED,
@@ -22,6 +23,7 @@ from data.verifiers.phrases import (
     DENIED_BEFORE,
     DENIED_BEHIND,
     ENDING,
+    INSTEAD,
     LEAD,
     LINK,
     NEGATED,
@@ -35,6 +37,7 @@ MAX_CONTENT_CHARACTERS = 300
 LOOK_BACK = 60
 """Characters before a statement that may deny or suppose it."""
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+TAG = re.compile(r"<(?P<close>/?)answer>", re.IGNORECASE)
 BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
 """A brace, or an escaped character, which is none."""
 SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.!?]|(?<!\s);)(?=[\s*_\"'”’»]|$)")
@@ -103,20 +106,28 @@ NUMERIC = Grammar(
 def final_statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
     """The statements of the last breath, in order; empty where nothing is stated explicitly."""
     found = statements(text, grammar)
-    if found and (taken_back := RETRACTION.search(text, found[-1].end)):
-        return [Statement("", taken_back.start(), taken_back.end())]
+    if found and (taken_back := _taken_back(text, found[-1])):
+        return [Statement("", *taken_back.span())]
     first = len(found) - 1
     while first > 0 and _one_breath(text[found[first - 1].end : found[first].start]):
         first -= 1
     return found[max(first, 0) :]
 
 
+def _taken_back(text: str, last: Statement) -> re.Match[str] | None:
+    """Where a writer takes his last statement back, or says that it should be another."""
+    others = (instead for instead in INSTEAD.finditer(text, last.end) if not _plain(instead["value"]).startswith(_plain(last.text)))
+    return RETRACTION.search(text, max(0, last.end - 1)) or next(others, None)
+
+
 def statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
     """All explicit statements in the order in which they begin."""
+    text = without_idle_tags(text, grammar)
     phrases = (*grammar.announced.finditer(text), *grammar.marked.finditer(text))
     holding = grammar.holding.finditer(text) if grammar.holding else ()
     opened = [
         *((start, begin, _boxed(text, start, begin, end)) for start, begin, end in _boxes(text)),
+        *((start, begin, _tagged(text, start, begin, end)) for start, begin, end in _tags(text)),
         *((m.start(), m.end(), _held(text, m)) for m in holding),
         *((m.start(), m.end(), None) for m in phrases),
     ]
@@ -132,6 +143,31 @@ def statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
         elif found and _plain(found[-1].text) == _plain(said.text):
             found.append(said._replace(text=""))
     return found
+
+
+def without_idle_tags(text: str, grammar: Grammar = NUMERIC) -> str:
+    """`text` with spaces for answer tags that hold what states an answer by itself, such as a box."""
+    for start, begin, end in _tags(text):
+        if statements(text[begin:end], grammar):
+            text = f"{text[:start]}{' ' * (begin - start)}{text[begin:end]}{' ' * len('</answer>')}{text[end + len('</answer>') :]}"
+    return text
+
+
+def _tags(text: str) -> Iterator[tuple[int, int, int]]:
+    """(start, begin of content, end of content) of each pair of answer tags."""
+    opened: re.Match[str] | None = None
+    for tag in TAG.finditer(text):
+        if not tag["close"]:
+            opened = tag
+        elif opened:
+            yield opened.start(), opened.end(), tag.start()
+            opened = None
+
+
+def _tagged(text: str, start: int, begin: int, end: int) -> Statement:
+    """What tags hold."""
+    after = end + len("</answer>")
+    return Statement(text[begin:end].strip(), start, after, denied=_is_unsaid(text, start, after))
 
 
 def _boxes(text: str) -> list[tuple[int, int, int]]:
@@ -185,10 +221,11 @@ def _is_unsaid(text: str, start: int, end: int) -> bool:
 
 
 def _is_supposed(text: str, start: int) -> bool:
-    """Whether what begins there is only supposed, in the same sentence."""
+    """Whether what begins there is only supposed, or said of others, in the same sentence."""
     before = max(0, start - LOOK_BACK)
     sentence = max(before, *(text.rfind(end, before, start) + 1 for end in ".。"))
-    return SUPPOSED.search(text, sentence, start) is not None
+    clause = max(sentence, *(text.rfind(mark, sentence, start) + 1 for mark in ",;:\n"))
+    return bool(SUPPOSED.search(text, sentence, start) or ATTRIBUTED.search(text, clause, start))
 
 
 def _held(text: str, found: re.Match[str]) -> Statement:

@@ -221,12 +221,12 @@ def numbers_alone(count: int, *, seed: int, timeout_seconds: int) -> str:
 
 
 def pool_against_loop(count: int, *, pathological: float, seed: int, limits: tuple[int, int]) -> str:
-    """The second table; `limits` are the processes and the seconds for each item."""
+    """The second table; `limits` are the processes, beside which one alone is timed, and the seconds for each item."""
     workers, timeout_seconds = limits
     items = made(count, pathological=pathological, seed=seed)
     loop = through_loop(items, timeout_seconds=timeout_seconds)
-    pool = through_pool(items, workers=workers, timeout_seconds=timeout_seconds)
-    rows = [loop.row("loop over Math-Verify", items, loop), pool.row(f"math, {workers} processes", items, loop)]
+    pools = {count: through_pool(items, workers=count, timeout_seconds=timeout_seconds) for count in sorted({1, workers})}
+    rows = [loop.row("loop over Math-Verify", items, loop), *(pool.row(f"math, processes: {n}", items, loop) for n, pool in pools.items())]
     hostile = sum(item.right is None for item in items)
     return render((f"{count} answers, {hostile} hostile", *COLUMNS), rows)
 

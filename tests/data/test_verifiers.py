@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from fractions import Fraction
 from importlib.metadata import version
 from pathlib import Path
 from string import ascii_uppercase
@@ -20,7 +21,7 @@ from data.records import (
     Status,
 )
 from data.statement import final_statement
-from data.verifiers import choice, exact, expression, number
+from data.verifiers import choice, exact, expression, number, number_words
 from data.verifiers.audit import confusions, golden
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS
 from data.verifiers.judge import VERIFIERS, TextCase, judge_texts
@@ -30,7 +31,8 @@ from data.verifiers.stated import Thinking, last_stated, stated, stated_all
 GOLDEN = Path(__file__).parents[1] / "golden"
 PIECES = (
     "\\boxed{", "}", "{", "\\frac", "\\text{", "The answer is ", "answer: ", "####", " or ", " = ", "\n", ". ", "-",
-    "1,200", "50%", "1/2", "½", "<think>", "</think>", "\\", "$", "**", "1e9", "9" * 50, " wait, ", "million", "≈", "٣",
+    "1,200", "50%", "1/2", "½", "<think>", "</think>", "\\", "$", "**", "1e9", "9" * 50, " wait, ", "million", "≈", "٣", "<answer>",
+    "</answer>", "十", "half", "it should be ",
     '"safe": ', '{"safe": true,',
 )  # fmt: skip
 INLINE = [kind for kind, verifier in VERIFIERS.items() if verifier.INLINE]
@@ -68,6 +70,33 @@ def test_any_text_is_read_without_a_crash(kind: str, text: str) -> None:
     judgement = VERIFIERS[kind].judge(REFERENCES[kind], text)
     assert judgement.outcome in (Outcome.RIGHT, Outcome.WRONG, Outcome.UNPARSED)
     assert (judgement.extracted is None) == (judgement.outcome is Outcome.UNPARSED)
+
+
+def spelled(value: Fraction) -> st.SearchStrategy[str]:
+    """A plain number in LaTeX."""
+    ways = [f"\\frac{{{value.numerator}}}{{{value.denominator}}}", f"{float(value):.6f}".rstrip("0")]
+    return st.sampled_from([str(value.numerator), f"{value.numerator:,}".replace(",", "{,}")] if value.denominator == 1 else ways)
+
+
+VALUES = st.builds(Fraction, st.integers(-5000, 5000), st.sampled_from((1, 2, 4, 5, 8, 20, 25)))
+
+
+@settings(deadline=None, max_examples=150)
+@given(VALUES, st.one_of(st.just(Fraction(0)), st.sampled_from((1, -1, 10)).map(lambda n: Fraction(n, 10)), VALUES), st.data())
+def test_plain_numbers_get_the_verdict_of_math_verify(value: Fraction, off: Fraction, data: st.DataObject) -> None:
+    from math_verify import parse, verify
+
+    gold, text = data.draw(spelled(value)), f"The answer is \\boxed{{{data.draw(spelled(value + off))}}}."
+    theirs = verify(parse(f"${gold}$", parsing_timeout=None), parse(text, parsing_timeout=None), timeout_seconds=None)
+    ours = number.judge(NumberReference(value=gold), text), expression.judge(ExpressionReference(value=gold), text)
+    assert [judgement.outcome is Outcome.RIGHT for judgement in ours] == [theirs, theirs] == [off == 0] * 2
+
+
+@given(st.integers(0, 9999))
+def test_chinese_numerals_are_read_as_they_are_counted(value: int) -> None:
+    counted = number_words.counted(value)
+    assert number_words.with_digits(counted) == str(value) and number_words.with_digits(f"{counted}个") == f"{value}个"
+    assert number.judge(NumberReference(value=str(value)), f"答案是{counted}。").outcome is Outcome.RIGHT
 
 
 @pytest.mark.parametrize("kind", INLINE)

@@ -27,7 +27,7 @@ from typing import Any, Literal, Self
 import httpx
 from pydantic import Field, ValidationError
 
-from data.chat import CLOSE, OPEN, messages, text_ids
+from data.chat import CLOSE, OPEN, messages, split, text_ids
 from data.errors import EngineError, ParamsError
 from data.records import Section, Status
 from teachers.chat_client import reasoning_of
@@ -50,7 +50,7 @@ NEUTRAL = {
 TIMEOUT_TRIES = 2
 """Of a request that times out: it would take as long again."""
 FIRST_ANSWERS = 5
-"""So many finished answers of a chat without any thinking are no accident."""
+"""So many finished answers without any thinking are no accident."""
 SHOWN = 300
 """Characters of an answer that an error shows."""
 
@@ -78,7 +78,8 @@ class ServerArguments(Section):
     """Send what only vLLM knows: neutral sampling settings, since it would take those of the model's folder, and the wish for token ids.
     A server that refuses unknown fields needs false; texts are then encoded here."""
     thinks: bool = True
-    """Refuse a chat whose first answers hold no thinking; false for a teacher that is asked for sections, or a rewriter."""
+    """Refuse a server whose first answers hold no thinking; false for a teacher that is asked for sections, a student without thinking, or
+    a rewriter."""
     key_variable: str = "SHORTCOT_API_KEY"
     """Environment variable with the key, where the servers ask for one."""
 
@@ -106,6 +107,7 @@ class ServerEngine:
         if spec.model.adapter is not None:
             raise EngineError(f"a server cannot take the adapter {spec.model.adapter}; use engine vllm or hf")
         self._model, self._batch = spec.model, spec.batch
+        self._key = _key_of(self._arguments.key_variable)
         self._decoder = Decoder(spec.model.folder)
         self._jitter, self._without_thinking = Random(), 0
         self._loop = asyncio.new_event_loop()
@@ -152,12 +154,11 @@ class ServerEngine:
 
     async def _open(self) -> tuple[httpx.AsyncClient, Endpoints]:
         own = self._arguments
-        key = os.environ.get(own.key_variable)
         client = httpx.AsyncClient(
             timeout=httpx.Timeout(own.timeout_seconds, connect=min(CONNECT_SECONDS, own.timeout_seconds)),
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=own.in_flight * len(own.endpoints)),
             verify=any(address.startswith("https") for address in own.endpoints),  # else certificates are read for nothing
-            headers={"Authorization": f"Bearer {key}"} if key else {},
+            headers={"Authorization": f"Bearer {self._key}"} if self._key else {},
         )
         rests = {"first_rest": own.backoff_seconds, "patience": own.patience_seconds}
         return client, Endpoints(own.endpoints, in_flight=own.in_flight, **rests)
@@ -205,10 +206,10 @@ class ServerEngine:
     async def _post(self, address: str, body: dict[str, Any]) -> dict[str, Any]:
         path = "chat/completions" if "messages" in body else "completions"
         found = await self._ask("POST", f"{address}/v1/{path}", body)
-        if not isinstance(found, dict) or not found.get("choices"):
-            raise _TryAgainError(f"{address}: an answer without a choice: {json.dumps(found)[:SHOWN]}")
-        choice: dict[str, Any] = found["choices"][0]
-        return choice
+        match found:
+            case {"choices": [dict(choice), *_]}:
+                return choice
+        raise _TryAgainError(f"{address}: an answer without a choice: {self._shown(json.dumps(found))}")
 
     async def _ask(self, method: str, url: str, body: dict[str, Any] | None = None) -> Any:
         """One exchange. Raises _TryAgainError and _RefusedError."""
@@ -218,54 +219,54 @@ class ServerEngine:
         except (TimeoutError, httpx.TimeoutException):
             raise _TryAgainError(f"{url}: no answer within {self._arguments.timeout_seconds:g} s", status=Status.TIMEOUT) from None
         except httpx.HTTPError as error:
-            raise _TryAgainError(f"{url}: {type(error).__name__}: {error}") from None
+            raise _TryAgainError(f"{url}: {type(error).__name__}: {self._shown(str(error))}") from None
         if reply.status_code == httpx.codes.TOO_MANY_REQUESTS:
             pause = _seconds(reply.headers.get("Retry-After")) or self._arguments.backoff_seconds
             raise _TryAgainError(f"{url}: status 429", is_busy=True, pause=pause)
         if reply.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise _TryAgainError(f"{url}: status {reply.status_code}: {reply.text[:SHOWN]}")
+            raise _TryAgainError(f"{url}: status {reply.status_code}: {self._shown(reply.text)}")
         if reply.status_code != httpx.codes.OK:
-            raise _RefusedError(f"{url}: status {reply.status_code}: {reply.text[:SHOWN]}")
+            raise _RefusedError(f"{url}: status {reply.status_code}: {self._shown(reply.text)}")
         try:
             return reply.json()
         except ValueError:
-            raise _TryAgainError(f"{url}: the answer is no JSON: {reply.text[:SHOWN]!r}") from None
+            raise _TryAgainError(f"{url}: the answer is no JSON: {self._shown(reply.text)!r}") from None
+
+    def _shown(self, text: str) -> str:
+        """The beginning of what a server said, without the key that it may repeat."""
+        return (text.replace(self._key, "***") if self._key else text)[:SHOWN]
 
     def _completion(self, request: Request, choice: dict[str, Any]) -> Completion:
-        """What a choice says. Raises _TryAgainError for one that cannot be understood, and ParamsError for a chat that never thinks."""
+        """What a choice says. Raises _TryAgainError for one that cannot be understood, and ParamsError for a server that never thinks."""
         reason = str(choice.get("finish_reason"))
         given = choice.get("token_ids")
         try:
-            text = self._text_of_chat(choice["message"]) if "message" in choice else str(choice["text"])
+            text = _text_of(choice)
             token_ids = tuple(map(int, given)) if given else None
         except (KeyError, TypeError, ValueError) as error:
-            raise _TryAgainError(f"a choice that cannot be read ({error}): {json.dumps(choice)[:SHOWN]}") from None
+            raise _TryAgainError(f"a choice that cannot be read ({error}): {self._shown(json.dumps(choice))}") from None
+        if not (text or token_ids):
+            raise _TryAgainError(f"a choice without text and tokens: {self._shown(json.dumps(choice))}")
         if token_ids is None:
             ends = (min(self._decoder.stop_ids),) if reason == "stop" else ()
             token_ids = (*text_ids(self._decoder.tokenizer, text), *ends)
         elif self._arguments.api == "completions":
             text = self._decoder.text(token_ids)
         status = FINISHED.get(reason, Status.ERROR)
-        if self._arguments.api == "chat" and self._arguments.thinks and status is Status.OK:
+        if self._arguments.thinks and request.question is not None and status is Status.OK:
             self._check_thinking(text)
         return Completion(request, status, reason, text, token_ids, "" if status.final else f"the server ended with {reason!r}")
-
-    def _text_of_chat(self, message: dict[str, Any]) -> str:
-        """Thinking and answer in the think format, open where the answer did not begin."""
-        thinking, answer = reasoning_of(message), message.get("content")
-        if thinking is None:
-            return str(answer or "")
-        return f"{OPEN}{thinking}" if answer is None else f"{OPEN}{thinking}{CLOSE}{answer}"
 
     def _check_thinking(self, text: str) -> None:
         """Refuse a server whose first answers hold no thinking: the reasoning was cut off on the way, or the model has none."""
         if self._without_thinking < 0:
             return
-        self._without_thinking = -1 if CLOSE in text else self._without_thinking + 1
+        self._without_thinking = -1 if split(text).thinking else self._without_thinking + 1
         if self._without_thinking >= FIRST_ANSWERS:
             raise ParamsError(
                 f"the first {FIRST_ANSWERS} answers of {self._arguments.model!r} hold no thinking, neither as `reasoning` nor between "
-                f"think tags; start the server with its reasoning parser, set api: completions, or thinks: false. One: {text[:SHOWN]!r}"
+                f"think tags; start the server with its reasoning parser, set api: completions, or thinks: false. One: "
+                f"{self._shown(text)!r}"
             )
 
     async def _probe(self) -> None:
@@ -322,6 +323,35 @@ class ServerEngine:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+def _key_of(variable: str) -> str | None:
+    """The key in an environment variable. Raises ParamsError for one that no header can carry, without showing it."""
+    key = os.environ.get(variable, "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ParamsError(f"the environment variable {variable} holds a key with characters that no HTTP header can carry; set it again")
+    return key or None
+
+
+def _text_of(choice: dict[str, Any]) -> str:
+    """The text of a completion, or of a chat's message in the think format, open where the answer did not begin. Raises TypeError,
+    ValueError and KeyError for what is none.
+    """
+    if "message" not in choice:
+        return _string(choice["text"]) or ""
+    message = choice["message"]
+    if not isinstance(message, dict):
+        raise TypeError("a message is no object")
+    thinking, answer = _string(reasoning_of(message), or_none=True), _string(message.get("content"), or_none=True)
+    if thinking is None:
+        return answer or ""
+    return f"{OPEN}{thinking}" if answer is None else f"{OPEN}{thinking}{CLOSE}{answer}"
+
+
+def _string(value: object, *, or_none: bool = False) -> str | None:
+    if isinstance(value, str) or (or_none and value is None):
+        return value
+    raise TypeError(f"{value!r} is no text")
 
 
 def _seconds(retry_after: str | None) -> float:

@@ -154,8 +154,12 @@ def once(*answers: tuple[int, str] | Exception) -> Page:
 
 @pytest.mark.parametrize(
     "bad",
-    [(429, "slow down"), (500, "oh"), (503, "starting"), (200, "<html>"), (200, '{"choices": []}'), (200, '{"choices": [{}]}'), (200, "[]"),
-     ConnectionError()],
+    [(429, "slow down"), (500, "oh"), (503, "starting"), (200, "<html>"), (200, "[]"), ConnectionError(),
+     *((200, '{"choices": [' + choice + "]}") for choice in (
+        "", "{}", "null", "3", '{"text": null, "finish_reason": "stop"}', '{"text": "", "finish_reason": "stop"}',
+        '{"message": null, "finish_reason": "stop"}', '{"message": {"content": null}, "finish_reason": "stop"}',
+        '{"message": {"content": ["4"]}, "finish_reason": "stop"}', '{"text": "4", "token_ids": ["x"], "finish_reason": "stop"}',
+    ))],
 )  # fmt: skip
 def test_a_passing_failure_costs_another_try_and_nothing_else(web, tokenizer, folder: Path, bad: tuple[int, str] | Exception) -> None:
     server = Served(tokenizer, once(bad, bad))
@@ -265,8 +269,9 @@ def test_a_chat_without_any_thinking_is_refused_and_one_with_tags_in_its_text_is
     def bare(text: str) -> Page:
         return lambda path, body: (200, json.dumps({"choices": [{"finish_reason": "stop", "message": {"content": text}}]}))
 
-    with pytest.raises(ParamsError, match=f"first {FIRST_ANSWERS} answers of 'big' hold no thinking"):
-        generated(spec(folder, [web(Served(tokenizer, bare("It is 4.")))], api="chat"), requests(tokenizer))
+    for without in ("It is 4.", "<think>\n\n</think>It is 4."):
+        with pytest.raises(ParamsError, match=f"first {FIRST_ANSWERS} answers of 'big' hold no thinking"):
+            generated(spec(folder, [web(Served(tokenizer, bare(without)))], api="chat"), requests(tokenizer))
     tagged = "<think>I add.</think>It is 4."
     found = generated(spec(folder, [web(Served(tokenizer, bare(tagged)))], api="chat"), requests(tokenizer))
     assert {(c.text, c.token_ids) for c in found.values()} == {(tagged, tuple(completion_ids(tokenizer, tagged)))}
@@ -282,6 +287,23 @@ def test_a_chat_that_need_not_think_and_a_server_that_knows_no_extension(web, to
         ServerEngine(spec(folder, [address], api="chat"))
     found = generated(spec(folder, [address], api="chat", is_vllm=False, thinks=False), requests(tokenizer))
     assert {c.text for c in found.values()} == {"Working:"}
+
+
+def test_completions_without_any_thinking_are_refused_but_not_what_goes_on_from_one(web, tokenizer, folder: Path) -> None:
+    ids = completion_ids(tokenizer, "It is 4.")
+    page = json.dumps({"choices": [{"finish_reason": "stop", "text": "", "token_ids": ids}]})
+    address = web(Served(tokenizer, lambda path, body: (200, page)))
+    with pytest.raises(ParamsError, match=f"first {FIRST_ANSWERS} answers of 'big' hold no thinking"):
+        generated(spec(folder, [address]), requests(tokenizer))
+    assert len(generated(spec(folder, [address], thinks=False), requests(tokenizer))) == 24
+    assert len(generated(spec(folder, [address]), [request._replace(question=None) for request in requests(tokenizer)])) == 24
+
+
+def test_an_answer_that_ends_at_once_is_one(web, tokenizer, folder: Path) -> None:
+    page = json.dumps({"choices": [{"finish_reason": "stop", "text": "", "token_ids": [tokenizer.eos_token_id]}]})
+    address = web(Served(tokenizer, lambda path, body: (200, page)))
+    found = generated(spec(folder, [address], thinks=False), requests(tokenizer))
+    assert {(c.status, c.text) for c in found.values()} == {(Status.OK, "")}
 
 
 def test_the_old_name_of_the_reasoning_is_read_too(web, tokenizer, folder: Path) -> None:
@@ -324,18 +346,25 @@ def test_a_server_that_cannot_tokenize_is_taken_at_its_word(web, tokenizer, fold
 
 @pytest.fixture
 def key(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    monkeypatch.setenv("MY_KEY", "s3cret")
+    monkeypatch.setenv("MY_KEY", "s3cret\n")
     caplog.set_level("DEBUG")
     return caplog
 
 
 def test_the_key_goes_to_the_server_and_nowhere_else(web, tokenizer, folder: Path, tmp_path: Path, key: pytest.LogCaptureFixture) -> None:
-    server = Served(tokenizer, once((500, "no"), (401, "bad key")))
+    server = Served(tokenizer, once((500, "no: s3cret"), (401, "bad key s3cret"), (200, "s3cret")))
     with Generator(spec(folder, [web(server)], key_variable="MY_KEY"), tmp_path, shard="one") as generator:
         completions = list(generator.complete(requests(tokenizer)))
     assert {body["headers"]["Authorization"] for body in server.bodies} == {"Bearer s3cret"}
     written = "".join(file.read_text() for file in tmp_path.rglob("*") if file.is_file())
-    assert "s3cret" not in written + key.text + str(completions)
+    assert "s3cret" not in written + key.text + str(completions) and "bad key ***" in written
+
+
+def test_a_key_that_no_header_can_carry_is_refused_without_being_shown(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "s3\ncret")
+    with pytest.raises(ParamsError, match="environment variable MY_KEY") as refused:
+        ServerEngine(spec(folder, ["http://127.0.0.1:9"], key_variable="MY_KEY"))
+    assert "cret" not in str(refused.value)
 
 
 def test_the_store_tells_served_models_apart_by_name_and_not_by_where_they_are(web, tokenizer, folder: Path, tmp_path: Path) -> None:

@@ -247,6 +247,8 @@ class Drawn(Record):
     problem_id: str
     draws: NonNegativeInt
     """The first so many by index; those that failed or do not follow the format are no traces."""
+    rule: str
+    """What decided, with its settings."""
     reason: str
     prompt_tokens: NonNegativeInt
     """Of one draw."""

@@ -20,6 +20,12 @@ IMPORTED = "imported"
 """Why a problem has no more draws than its file holds."""
 
 
+def described(rule: StopRule | None, most: int) -> str:
+    """A rule and the most draws in words, such as "enough: right 1, wrong 1; at most 8"."""
+    own = "" if rule is None else f"{rule.kind}: {', '.join(f'{k} {v:g}' for k, v in rule.model_dump(exclude={'kind'}).items())}; "
+    return f"{own}at most {most}"
+
+
 class Vote(NamedTuple):
     """What one draw says: its extracted answer (None does not vote), whether that is right, and how much it counts."""
 

@@ -46,7 +46,7 @@ def sample(params: Params, problems: Sequence[Problem], *, statistics: Statistic
 def _drawn(params: Params, problems: Sequence[Problem], statistics: Statistics, drawn: list[Drawn]) -> Iterator[Trace]:
     """Draw until every problem's rule has stopped; then read the traces from the store, so that no texts wait in memory."""
     settings, tokenizer = params.sample, tokenizer_of(params.sample.teacher)
-    spec, recipe = engine_spec(settings.engine, settings.teacher), _recipe(settings)
+    spec, recipe = engine_spec(settings.engine, settings.teacher), recipe_of(settings)
     by_id = {problem.id: problem for problem in problems}
     prompts = partial(asked_of, tokenizer=tokenizer, recipe=recipe, max_model_length=spec.max_model_length)
     for _ in prompts(problems):
@@ -66,7 +66,8 @@ def _drawn(params: Params, problems: Sequence[Problem], statistics: Statistics, 
             yield from written.all(asked.problem, completions, statistics.dropped)
 
 
-def _recipe(settings: Sample) -> Recipe:
+def recipe_of(settings: Sample) -> Recipe:
+    """How the teacher is asked, and in which format it answers."""
     return Recipe(sampling_settings(settings.sampling), settings.draws, instruction_of(settings.instruction), settings.format)
 
 
@@ -80,7 +81,8 @@ def _imported(params: Params, problems: Sequence[Problem], statistics: Statistic
         tokens = sum(trace.completion_tokens for trace in traces)
         prompt = traces[0].prompt_tokens
         draws = max(trace.draw for trace in traces) + 1
-        drawn.append(Drawn(problem_id=problem_id, draws=draws, reason=IMPORTED, prompt_tokens=prompt, completion_tokens=tokens))
+        got = Drawn(problem_id=problem_id, draws=draws, rule=IMPORTED, reason=IMPORTED, prompt_tokens=prompt, completion_tokens=tokens)
+        drawn.append(got)
     yield from gathered.traces
 
 

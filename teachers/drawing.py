@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from data.records import Drawn
 from data.stop_settings import StopRule
-from data.stopping import Vote, decide
+from data.stopping import Vote, decide, described
 from data.verifiers.judge import Judge, TextCase
 from teachers.engine import Completion, Request
 from teachers.generate import Generator
@@ -109,6 +109,7 @@ class Drawing:
                 Drawn(
                     problem_id=problem.asked.problem.id,
                     draws=known,
+                    rule=described(self._stop, self._recipe.draws),
                     reason=decision.reason,
                     prompt_tokens=len(prompt),
                     completion_tokens=problem.tokens,

@@ -20,7 +20,6 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any, NamedTuple
 
-from data.chat import Format
 from data.errors import ShortcotError
 from data.metrics.answers import credit
 from data.metrics.bootstrap import Estimate, estimate, ratios, resampled_ratios
@@ -28,16 +27,17 @@ from data.metrics.control import predict
 from data.records import Drawn, Split
 from data.sources import lab
 from data.stop_settings import Enough, Esc, StopRule
-from data.stopping import Vote, stop
-from data.verifiers.judge import Judge, TextCase, judge_texts
+from data.stopping import stop
+from data.verifiers.judge import Judge
 from pipeline.support.engines import instruction_of, tokenizer_of
 from pipeline.support.params import ModelSource
+from pipeline.support.pools import Stored, stored_votes
 from pipeline.support.report_text import percent, points
 from pipeline.support.text_table import render
 from teachers.drawing import Drawing, drawn_by
 from teachers.engine import EngineSpec, ModelRef, SamplingSettings
 from teachers.generate import Generator
-from teachers.sampling import Asked, Failures, Recipe, asked_of, text_of
+from teachers.sampling import Asked, Failures, Recipe, asked_of
 from teachers.vllm_start import ENVIRONMENT, engine_arguments
 
 RESAMPLES = 2000
@@ -159,7 +159,9 @@ def savings(bench: Bench) -> str:
     for name, rule in rules.items():
         with generator_of(bench, "vllm") as generator:
             made, timed = drawn(generator, bench, prompts, rule=rule)
-            votes = _votes(generator, bench, prompts, made)
+            draws = {row.problem_id: row.draws for row in made}
+            stored = [Stored(own, draws[own.problem.id]) for own in prompts]
+            votes = stored_votes(generator, stored, bench.recipe(), workers=1, timeout_seconds=5)
         ends[name] = [(stop(rule, own), own) for own in votes]
         rows.append([name, f"{fmean(row.draws for row in made):.2f}", str(timed.tokens), f"{timed.seconds:.1f}"])
         if rule is None:
@@ -168,18 +170,6 @@ def savings(bench: Bench) -> str:
     rows = [[*row, *numbers] for row, numbers in zip(rows, accuracies, strict=True)]
     table = render(("rule", "draws / problem", "tokens", "seconds", "vote right", "- all draws (points)"), rows)
     return f"{table}\nPredicted from the first windows: {expected.draws:.2f} draws, at most {expected.changed:.2%} of the answers changed."
-
-
-def _votes(generator: Generator, bench: Bench, prompts: Sequence[Asked], made: Sequence[Drawn]) -> list[list[Vote]]:
-    """What the draws of every problem say, in the order of `prompts`."""
-    draws, votes = {row.problem_id: row.draws for row in made}, []
-    for own in prompts:
-        requests = [own.request(bench.recipe().sampling, draw) for draw in range(draws[own.problem.id])]
-        found = [(text_of(c, Format.THINK), c.status) for c in generator.stored(requests)]
-        cases = [TextCase(str(n), own.problem.reference, text, status) for n, (text, status) in enumerate(found) if text is not None]
-        said = {int(v.trace_id): Vote.of(v.outcome, v.extracted) for v in judge_texts(cases, workers=1, timeout_seconds=5)}
-        votes.append([said.get(number, Vote(None, right=False)) for number in range(len(found))])
-    return votes
 
 
 def _compared(first: Sequence[float], second: Sequence[float]) -> list[list[str]]:

@@ -2,8 +2,9 @@
 
 `python -m pipeline.commands.stopping predict` says from a first window per problem what ESC would cost and risk, for a grid of windows and
 most draws, and recommends the cheapest point under a risk. `… replay` lets rules read the draws in many orders, and says how many they
-take, how accurate they are, and how often they agree with the vote of all draws. Both read the teacher's draws of the last run, those of a
-student (`--student`), or a file (`--pool`: JSON lines with problem_id, answers, gold).
+take, how accurate they are, and how often they agree with the vote of all draws. Both read the teacher's draws of the last run, its first
+draws of every problem in the completion store (`--stored`), the draws of a student (`--student`), or a file (`--pool`: JSON lines with
+problem_id, answers, and gold, without which accuracy is 0 and agreement is what counts).
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from data.metrics.control import Prediction, cheapest, predict
 from data.metrics.replay import Pool, Replayed, replay
 from data.stop_settings import Esc, StopRule
 from pipeline.support import pools
+from pipeline.support.params import load
 from pipeline.support.report_plots import draw_risk
 from pipeline.support.report_text import count, percent, points
 from pipeline.support.text_table import render
@@ -85,6 +87,8 @@ def predicted(pool: Pool, rules: Mapping[str, StopRule | None]) -> dict[str, Pre
 def _pool(asked: argparse.Namespace) -> Pool:
     if asked.pool:
         return pools.of_file(asked.pool)
+    if asked.stored:
+        return pools.of_store(load(), asked.stored)
     return pools.of_student(asked.student) if asked.student else pools.of_teacher()
 
 
@@ -112,6 +116,7 @@ def _arguments() -> argparse.ArgumentParser:
     source = argparse.ArgumentParser(add_help=False)
     which = source.add_mutually_exclusive_group()
     which.add_argument("--pool", type=Path, help="JSON lines with problem_id, answers and gold")
+    which.add_argument("--stored", type=int, metavar="N", help="the teacher's first N draws of every problem, from the completion store")
     which.add_argument("--student", help="the test draws of this student in the last run")
     prediction = modes.add_parser("predict", parents=[source], help="ESC's cost and risk from a pilot")
     prediction.add_argument("--pilot", type=int, default=5, help="first draws that are looked at (default: %(default)s)")

@@ -1,19 +1,35 @@
-"""Pools of draws on which rules are tried: of the last run, or of a file."""
+"""Pools of draws on which rules are tried: of the last run, of the completion store, or of a file."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple, Unpack
 
 from pydantic import Field
 
 from data.errors import RecordError, StageError
+from data.lineage import training_problems
 from data.metrics.cells import vote_of
 from data.metrics.replay import Pool
-from data.records import TEACHER, Drawn, Record, Score, Split, Trace, Verdict
+from data.records import TEACHER, Drawn, Problem, Record, Score, Split, Trace, Verdict
 from data.stopping import IMPORTED, MOST, Vote
 from data.tables import parse_record, read_all, read_lines
+from data.verifiers.judge import PoolArguments, TextCase, judge_texts
+from pipeline.sample import recipe_of
 from pipeline.support import paths
+from pipeline.support.engines import engine_spec, tokenizer_of
+from pipeline.support.params import Params
+from teachers.generate import Generator
+from teachers.sampling import Asked, Recipe, asked_of, text_of
+
+
+class Stored(NamedTuple):
+    """A prompt and how many of its draws are wanted."""
+
+    asked: Asked
+    draws: int
 
 
 class PoolLine(Record):
@@ -21,8 +37,8 @@ class PoolLine(Record):
 
     problem_id: str
     answers: list[str | None] = Field(min_length=1)
-    gold: str
-    """The right answer, written as the answers are."""
+    gold: str | None = None
+    """The right answer, written as the answers are; without it no answer is right, and only agreement tells anything."""
 
 
 def of_file(path: Path) -> Pool:
@@ -55,6 +71,43 @@ def of_teacher() -> Pool:
         verdict = said[trace.id]
         pool[trace.problem_id][trace.draw] = Vote.of(verdict.outcome, verdict.extracted)
     return _of_some(pool, TEACHER)
+
+
+def of_store(params: Params, draws: int) -> Pool:
+    """The first draws of the teacher to every problem of the last run, as they lie in the completion store, where those that were begun
+    past the stop of a rule are too. Raises StageError where some problem has fewer: what a rule left is no sample.
+    """
+    settings = params.sample
+    tokenizer, spec, recipe = tokenizer_of(settings.teacher), engine_spec(settings.engine, settings.teacher), recipe_of(settings)
+    problems = training_problems(read_all(paths.PROBLEMS, Problem)).values()
+    prompts = [Stored(asked, draws) for asked in asked_of(problems, tokenizer, recipe, max_model_length=spec.max_model_length)]
+    with Generator(spec, paths.completions(), shard="sample") as generator:
+        votes = stored_votes(generator, prompts, recipe, **params.verify.pool)
+    fewest = min(map(len, votes), default=0)
+    if fewest < draws:
+        lacking = sum(len(own) < draws for own in votes)
+        raise StageError(
+            f"{paths.completions()}: {lacking} of {len(votes)} problems have fewer than {draws} draws with the settings of params.yaml, "
+            f"one has only {fewest}; ask for {fewest}, or `dvc repro sample` with `stop: null` makes all of them"
+        )
+    return _of_some({own.asked.problem.id: said for own, said in zip(prompts, votes, strict=True)}, "the store")
+
+
+def stored_votes(generator: Generator, prompts: Sequence[Stored], recipe: Recipe, **pool: Unpack[PoolArguments]) -> list[list[Vote]]:
+    """What the draws of every prompt that are in the store say, up to as many as are wanted; one that is not in the format, nothing."""
+    votes: list[list[Vote]] = []
+    cases: list[TextCase] = []
+    for place, (asked, draws) in enumerate(prompts):
+        completions = list(generator.stored(asked.request(recipe.sampling, draw) for draw in range(draws)))
+        votes.append([Vote(None, right=False)] * len(completions))
+        texts = [text_of(completion, recipe.written) for completion in completions]
+        own = enumerate(zip(texts, completions, strict=True))
+        reference = asked.problem.reference
+        cases += [TextCase(f"{place} {draw}", reference, text, ended.status) for draw, (text, ended) in own if text is not None]
+    for verdict in judge_texts(cases, **pool):
+        place, draw = map(int, verdict.trace_id.split())
+        votes[place][draw] = Vote.of(verdict.outcome, verdict.extracted)
+    return votes
 
 
 def of_student(student: str) -> Pool:

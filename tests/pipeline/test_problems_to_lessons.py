@@ -16,7 +16,7 @@ from data.difficulty import difficulties
 from data.errors import EngineError, ParamsError, RecordError, StageError
 from data.records import Drawn, Lesson, NumberReference, Outcome, Problem, Recheck, Role, Split, Status, Trace, Verdict
 from data.statement import final_statement
-from data.stopping import ENOUGH, MOST
+from data.stopping import ENOUGH, MOST, Vote
 from data.tables import write_table
 from data.tasks import lab
 from data.tasks.lab_text import Habits, draw
@@ -27,7 +27,7 @@ from pipeline.compose import Tables, compose
 from pipeline.reverify import reverify
 from pipeline.sample import sample
 from pipeline.shorten import shorten
-from pipeline.support import paths
+from pipeline.support import paths, pools
 from pipeline.support.draws import first_draws
 from pipeline.support.engines import instruction_of, tokenizer_of
 from pipeline.support.params import ModelSource, Params
@@ -192,6 +192,7 @@ def test_draws_stop_by_the_rule_and_what_every_problem_got_is_recorded(teacher: 
     assert traces == [trace for trace in whole if trace.draw < got[trace.problem_id]] and len(traces) < len(whole)
     assert sum(row.completion_tokens for row in drawn) == sum(trace.completion_tokens for trace in traces)
     assert {row.reason for row in drawn} <= {ENOUGH, MOST} and len(drawn) == TRAINING
+    assert {row.rule for row in drawn} == {"enough: right 1, wrong 1; at most 6"}
     assert first_draws(stopped.sample) == 2 and first_draws(everything.sample) is None
     references = {problem.id: problem.reference for problem in problems}
     said = {
@@ -202,6 +203,24 @@ def test_draws_stop_by_the_rule_and_what_every_problem_got_is_recorded(teacher: 
     }
     two = difficulties([trace for trace in whole if trace.draw < 2], said, first=None)
     assert difficulties(traces, said, first=2) == difficulties(whole, said, first=2) == two
+
+
+def test_draws_in_the_store_are_a_pool_where_every_problem_has_as_many(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    params = params_of(teacher, script, right_share=0.5)
+    write_table(paths.PROBLEMS, problems)
+    traces = sampled(params, problems)
+    references = {problem.id: problem.reference for problem in problems}
+    pool = pools.of_store(params, DRAWS - 1)
+    assert set(pool) == {trace.problem_id for trace in traces} and {len(votes) for votes in pool.values()} == {DRAWS - 1}
+    for trace in traces[: 3 * DRAWS]:
+        if trace.draw < DRAWS - 1:
+            case = TextCase("", references[trace.problem_id], trace.text, trace.status)
+            (verdict,) = judge_texts([case], workers=1, timeout_seconds=5)
+            assert pool[trace.problem_id][trace.draw] == Vote.of(verdict.outcome, verdict.extracted)
+    with pytest.raises(
+        StageError, match=rf"{TRAINING} of {TRAINING} problems have fewer than {DRAWS + 1} draws .* has only {DRAWS}; ask for"
+    ):
+        pools.of_store(params, DRAWS + 1)
 
 
 def test_too_many_errors_fail_the_stage(teacher: Path, script: Path, problems: list[Problem]) -> None:

@@ -159,7 +159,7 @@ def _tables() -> Tables:
         Verdict(trace_id=trace.id, verifier="v", version="1", outcome=outcome, extracted=None, detail="")
         for trace, outcome in zip(long, ("right", "wrong"), strict=True)
     ]
-    drawn = [Drawn(problem_id=TRAINED.id, draws=2, reason=ENOUGH, prompt_tokens=5, completion_tokens=60)]
+    drawn = [Drawn(problem_id=TRAINED.id, draws=2, rule="enough", reason=ENOUGH, prompt_tokens=5, completion_tokens=60)]
     trained = {"long": 5000, "post_think": 1800}
     return Tables(problems, [LEFT_OUT], scores, long, verdicts, short, rechecks, drawn, lessons, trained, ROWS, len)
 

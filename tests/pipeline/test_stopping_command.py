@@ -47,6 +47,9 @@ def test_prediction_and_replay_of_a_file(pool: Path, monkeypatch: pytest.MonkeyP
     assert ALL in said and "kind: esc, window: 2" in said and "4.0 [4.0, 4.0]" in said
     run("predict", "--pool", str(pool), "--pilot", "4", "--windows", "2", "--most", "4", "--risk", "0", monkeypatch=monkeypatch)
     assert "no window changes at most 0.00%" in capsys.readouterr().out
+    pool.write_text('{"problem_id": "p", "answers": ["4", "4", "5"]}\n')
+    run("replay", "--pool", str(pool), "--rule", "{kind: esc, window: 2}", "--shuffles", "3", monkeypatch=monkeypatch)
+    assert "100.0 % [100.0, 100.0]" in capsys.readouterr().out, "without right answers there is agreement"
 
 
 def test_a_prediction_stands_beside_unanimous_windows_of_pools_of_equal_length(pool: Path) -> None:
@@ -87,7 +90,7 @@ def test_the_draws_of_the_last_run_are_pools(place: Path) -> None:
     write_table(paths.LONG_VERDICTS, verdicts)
 
     def drawn(reason: str) -> Drawn:
-        return Drawn(problem_id="p", draws=3, reason=reason, prompt_tokens=1, completion_tokens=3)
+        return Drawn(problem_id="p", draws=3, rule="at most 3", reason=reason, prompt_tokens=1, completion_tokens=3)
 
     write_table(paths.DRAWN, [drawn(MOST)])
     assert pools.of_teacher() == {"p": [("4", True, 1.0), (None, False, 1.0), (None, False, 1.0)]}, "the third has no trace"

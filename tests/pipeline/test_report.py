@@ -38,7 +38,7 @@ def _params(**report_settings: object) -> Params:
         {
             "seeds": [0, 1],
             "prepare": {"source": {"kind": "lab"}, "task": "lab", "train": 2, "validation": 40, "test": 60},
-            "sample": {"teacher": model},
+            "sample": {"teacher": model, "draws": 8, "stop": {"kind": "enough", "right": 1, "wrong": 1}},
             "shorten": {"post_think": {"kind": "post_think"}, "truncated": {"kind": "truncated", "like": "post_think", "control": True}},
             "students": {
                 name: {"from": "base", "lessons": {name if name != "long" else "teacher": 1}}
@@ -256,6 +256,8 @@ def test_the_page_says_what_a_stranger_needs(tables: Tables, folder: Path) -> No
         for line in text.splitlines()
     )
     assert " 1,800 " in text
+    assert "Its 2 draws of 1 problems cost 60 generated tokens and 10 of prompts." in text
+    assert "Stopping early saved 6 draws, about 180 generated tokens (75.0 %) and 30 of prompts." in text
     assert "1 were left out: overlaps with test 1." in text
     assert "| overlaps with test | Who \\| why? (a.csv:7) | Who \\| how?     | similarity 0.90 |" in text
     assert json.loads((folder / "best.json").read_text())["student"] == "post_think"

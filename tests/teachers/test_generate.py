@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from data.errors import EngineError, ParamsError
 from data.records import Status
 from teachers.engine import EngineSpec, ModelRef, Question, Request, SamplingSettings
-from teachers.generate import RESTARTS, Generator
+from teachers.generate import READ_AHEAD, RESTARTS, Generator
 from teachers.identity import model_hash, template_hash
 
 GREEDY = SamplingSettings(0.0, 1.0, 300)
@@ -35,6 +36,20 @@ def test_every_request_is_answered_once_and_a_second_run_finds_all(tmp_path: Pat
         assert {c.request: c for c in generator.complete(requests(10))} == first
         assert (generator.found, generator.made) == (20, 0)
     assert set(first) == set(requests(10))
+
+
+def test_what_waits_is_asked_with_the_longest_prompt_first(tmp_path: Path) -> None:
+    wanted = [Request(tuple(range(length)), GREEDY, 0) for length in (3, 9, 5, 7, 8, 4, 6, 2)]
+    one_by_one = replace(spec(), batch=1)
+    with Generator(one_by_one, tmp_path, shard="one") as generator:
+        lengths = [len(c.request.prompt_ids) for c in generator.complete(wanted)]
+    read_ahead = READ_AHEAD * one_by_one.batch
+    assert lengths[0] == max(len(request.prompt_ids) for request in wanted[:read_ahead])
+    waiting = [len(request.prompt_ids) for request in wanted[:read_ahead]]
+    for number, length in enumerate(lengths):
+        assert length == max(waiting), "of those that were read"
+        waiting.remove(length)
+        waiting += [len(request.prompt_ids) for request in wanted[read_ahead + number : read_ahead + number + 1]]
 
 
 def test_the_store_says_who_wrote_and_how(tmp_path: Path, model_folder: Path) -> None:

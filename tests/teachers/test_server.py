@@ -129,6 +129,19 @@ def test_every_request_is_answered_by_what_it_asked_and_counted_in_the_servers_t
     assert server.asked["/tokenize"] == server.asked["/v1/models"] == 1
 
 
+def test_answers_out_of_order_are_each_told_from_the_others(web, tokenizer, folder: Path) -> None:
+    def the_later_the_sooner(path: str, body: dict[str, Any]) -> tuple[int, str]:
+        time.sleep(0.005 * (len(QUESTIONS) - int(server.asked_for(body))))
+        return THROUGH
+
+    server = Served(tokenizer, the_later_the_sooner)
+    wanted = requests(tokenizer, draws=1)
+    with ServerEngine(spec(folder, [web(server)])) as engine:
+        completions = list(engine.generate(Listed(wanted)))
+    assert [c.request for c in completions] != wanted and {c.request for c in completions} == set(wanted)
+    assert all(f"Asked {wanted.index(c.request)}:" in c.text for c in completions)
+
+
 @pytest.mark.parametrize(("api", "text"), [("completions", "<think> I add.</think>"), ("chat", "<think>I add.")])
 def test_what_was_cut_is_truncated(web, tokenizer, folder: Path, api: str, text: str) -> None:
     cut = SamplingSettings(0.0, 1.0, len(tokenizer("<think>I add.</think>", add_special_tokens=False)["input_ids"]))

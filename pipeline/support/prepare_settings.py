@@ -72,9 +72,10 @@ class Prepare(Section):
     decontaminate: Literal["ngram", "exact"] = Field(default_factory=lambda known: _decontaminate(known.get("source")))
     """What of questions is compared: runs of words, or (`exact`) the whole. A generator's problems share their sentences, so they are
     compared whole where nothing is said here."""
-    near: float | None = Field(None, ge=0.5, le=1)
+    near: float | None = Field(default_factory=lambda known: 0.8 if known.get("decontaminate") == "ngram" else None, ge=0.5, le=1)
     """A training question is dropped, too, where it is this similar to an evaluation question or to an earlier training question, and holds
-    the same numbers (data/near.py); null: it is not looked for. At 0.8, one word in twenty may differ."""
+    the same numbers (data/near.py); null: it is not looked for, as where questions are compared whole and nothing is said here. At 0.8, one
+    word in twenty may differ."""
     max_dropped: float = Field(0.2, ge=0, le=1)
     """The stage fails where more than this share of the problems is dropped."""
 

@@ -185,17 +185,12 @@ class _Worker:
         return b"\n" in self.buffer
 
     def give(self, task: Task) -> None:
-        """Hand over a task; its time begins when the worker has started."""
+        """Hand over a task; one that has not started yet gets it when it has, since until then it reads nothing."""
         self.task = task
         if self.started:
-            self._begin()
+            self._begin(task)
         else:
             self.deadline = time.monotonic() + START_SECONDS
-        line = json.dumps({"reference": task.reference, "text": task.text, "seconds": PATIENCE * self.settings.timeout_seconds})
-        assert self.process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it died: its closed stdout says so next
-            self.process.stdin.write(line.encode() + b"\n")
-            self.process.stdin.flush()
 
     def judgement(self) -> Judgement | None:
         """What there is to say of the task now: a judgement, or None if the worker only started. Sets `dead`."""
@@ -206,7 +201,8 @@ class _Worker:
         said = json.loads(line)
         if isinstance(said, dict):
             self.started = True
-            self._begin()
+            if self.task is not None:
+                self._begin(self.task)
             if said[READY] is not None:
                 _remark(said[READY])
             return None
@@ -216,8 +212,13 @@ class _Worker:
             return self._timeout()  # it was done before anybody looked: the verdict must not depend on when that is
         return Judgement(Outcome(outcome), extracted, detail)
 
-    def _begin(self) -> None:
-        """The task's time begins."""
+    def _begin(self, task: Task) -> None:
+        """Send the task: its time begins."""
+        line = json.dumps({"reference": task.reference, "text": task.text, "seconds": PATIENCE * self.settings.timeout_seconds})
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died: its closed stdout says so next
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.flush()
         now = time.monotonic()
         self.computed = self._computed_seconds()
         self.deadline = now + self.settings.timeout_seconds

@@ -47,6 +47,15 @@ def test_a_worker_that_dies_yields_an_error_and_is_replaced() -> None:
     assert found["18"][0] is Outcome.RIGHT
 
 
+def test_a_long_text_waits_for_no_worker_that_does_not_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is more than a pipe holds: a pool that wrote it before the worker reads would wait with it."""
+    long = "18 " * 400_000
+    assert judged(long, workers=1, timeout_seconds=60)[long][0] is Outcome.WRONG
+    monkeypatch.setattr("data.verifiers.pool.START_SECONDS", 1)
+    with pytest.raises(StageError, match="did not start within 1 s"):
+        list(run([Task("t", REFERENCE, long)], PoolSettings("tests.data.hostile_start", 1, 5)))
+
+
 def test_an_answer_that_came_together_with_the_greeting_is_heard() -> None:
     def slow_source() -> Iterator[Task]:
         yield Task("first", REFERENCE, "18")

@@ -1,0 +1,5 @@
+"""A verifier module whose import does not end."""
+
+import time
+
+time.sleep(3600)

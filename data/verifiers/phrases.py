@@ -39,7 +39,10 @@ ANSWER = "|".join(
     )
 )
 """What announces an answer: "The answer is", "Antwort:", "答案是", or a heading of its own."""
-THUS = r"(?:therefore|thus|then|daher|also|somit|folglich|donc|luego|pues|quindi|portanto|logo)\b"
+THUS = (
+    r"(?:therefore|thus|hence|then|indeed|in\s+fact|actually|really|simply|clearly|obviously|daher|also|somit|folglich|tatsächlich|eigentlich"
+    r"|donc|en\s+fait|luego|pues|en\s+realidad|quindi|in\s+realtà|portanto|logo|na\s+verdade)\b"
+)
 LEAD = rf"(?:[\s*_:：$\"“„«「'`]|\\[\[(]|{THUS})*"
 """Between the announcement and a number or an expression."""
 TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
@@ -92,6 +95,8 @@ RETRACTION = re.compile(
     re.IGNORECASE,
 )
 """Behind the last statement: its writer takes it back."""
+CORRECTED_AT_ONCE = re.compile(r"[,;–—-]?\s+(?:(?:no\s+)?wait\b|sorry\b|no\s*[,!:]|actually,?\s+(?=[\w$\\(*-]))", re.IGNORECASE)
+"""Directly behind the last statement, in its sentence."""
 INSTEAD = re.compile(
     r"\b(?:it|that|this)\s+should\s+(?:actually\s+|really\s+|instead\s+)?(?:be|have\s+been)\s+(?P<value>[^\n.!?,;]+)", re.IGNORECASE
 )

@@ -17,6 +17,7 @@ from data.verifiers.phrases import (
     ANSWER,
     ATTRIBUTED,
     CLAUSE,
+    CORRECTED_AT_ONCE,
     CORRECTION,
     DENIED,
     DENIED_AFTER,
@@ -41,6 +42,8 @@ TAG = re.compile(r"<(?P<close>/?)answer>", re.IGNORECASE)
 BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
 """A brace, or an escaped character, which is none."""
 SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.!?]|(?<!\s);)(?=[\s*_\"'”’»]|$)")
+OPENED = re.compile(r"(?:[\s$]|\\[(\[])+\Z")
+"""The dress of what follows."""
 COLON = re.compile(r"[:=：]")
 DRESS_ALONE = re.compile(r"(?:[\s$*_:]|\\[\[(])*\Z")
 VALUE = re.compile(r"[\d\\$=+^√π∞\u00bc-\u00be\u2150-\u215e]|^[({\[]|^\W*[A-Za-z]\W*$")
@@ -117,7 +120,7 @@ def final_statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
 def _taken_back(text: str, last: Statement) -> re.Match[str] | None:
     """Where a writer takes his last statement back, or says that it should be another."""
     others = (instead for instead in INSTEAD.finditer(text, last.end) if not _plain(instead["value"]).startswith(_plain(last.text)))
-    return RETRACTION.search(text, max(0, last.end - 1)) or next(others, None)
+    return RETRACTION.search(text, max(0, last.end - 1)) or CORRECTED_AT_ONCE.match(text, last.end) or next(others, None)
 
 
 def statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
@@ -254,7 +257,8 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     end = clause.start() if clause else end
     content = text[begin:end]
     if leads_on and not clause:
-        return Statement(TRAILING.sub("", content).strip(), start, end, firm=False)
+        content = TRAILING.sub("", OPENED.sub("", content)).strip()
+        return Statement(content, start, end, firm=False) if grammar.may_be_value(content) else None
     behind = DENIED_BEHIND.search(content.strip())
     content = ENDING.sub("", content.strip())
     denial = None if COLON.search(text, start, begin) else grammar.denied.match(content)

@@ -17,17 +17,19 @@ from data.verifiers.statements import Statement
 from data.verifiers.texts import BECAUSE, CONTRAST, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "choice"
-VERSION = "2"
+VERSION = "3"
 INLINE = True
 OPTION = r"(?:option|choice|answer|letter|antwort|opción|opção|opzione|réponse|respuesta|risposta|resposta|вариант|ответ|选项|選択肢|正解)"
 ARTICLE = r"(?:(?:the|die|der|das|la|le|el|il|l'|a|o)\s+)?"
+ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
+ORDINAL = rf"(?P<ordinal>{'|'.join(ORDINALS)}|last)\s+(?:option|choice|answer|one)"
 GRAMMAR = grammar(
     rf"\b(?:correct|right|best)\s+(?:option|choice|answer|letter)\b{DRESS}(?:{COLON}|\s+is\b)",
     r"\bI\s+(?:choose|select|pick)\s+(?=(?:option|choice|letter)\b)",
     r"\bI\s+(?:choose|select|pick)\s+(?=\([A-Za-z]\)|[A-Z](?:\.|\s*\Z|\s*\n))",
     r"故选|因此选|所以选",
-    holding=r"\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?|\d{1,2})|(?-i:[A-Z]))\s+is\s+(?:also\s+)?(?:the\s+)?(?:correct|right|best)\b"
-    r"(?!\s+(?:wrong|incorrect|guess|about))",
+    holding=rf"\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?|\d{{1,2}})|(?-i:[A-Z])|the\s+{ORDINAL})"
+    r"\s+is\s+(?:also\s+)?(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about))",
 )
 ALONE = re.compile(rf"{ARTICLE}(?:{OPTION}\s*)?(?:\((?P<a>[A-Za-z])\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
 LETTERED = re.compile(
@@ -36,10 +38,9 @@ LETTERED = re.compile(
 )
 BRACKETED = re.compile(r"(?P<d>[A-Z])\s*\((?P<text>[^()]+)\)\Z")
 AFTER = re.compile(r"(?P<text>.+?)\s*\((?P<d>[A-Z])\)\Z", re.DOTALL)
-ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 POSITION = re.compile(
     rf"(?:the\s+)?(?P<named>(?:option|choice|answer|number)\s*#?\s*|#)?(?P<number>\d{{1,2}})\Z"
-    rf"|(?:the\s+)?(?P<ordinal>{'|'.join(ORDINALS)}|last)\s+(?:option|choice|answer|one)\Z",
+    rf"|(?:the\s+)?{ORDINAL}\Z",
     re.IGNORECASE,
 )
 WORD = re.compile(r"[^\W_]+")

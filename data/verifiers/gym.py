@@ -21,7 +21,7 @@ from data.verifiers.statements import Statement, final_statements, without_idle_
 from data.verifiers.texts import grammar
 
 NAME = "gym"
-VERSION = "4+reasoning-gym-0.1.25"
+VERSION = "5+reasoning-gym-0.1.25"
 INLINE = False
 GRAMMAR = grammar()
 LITERALS = frozenset({"binary_matrix", "bitwise_arithmetic", "n_queens", "number_sorting", "spiral_matrix", "string_insertion"})

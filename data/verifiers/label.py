@@ -17,7 +17,7 @@ from data.verifiers.statements import Statement
 from data.verifiers.texts import HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "label"
-VERSION = "2"
+VERSION = "3"
 INLINE = True
 KEY = r"(?:label|verdict|classification|category|rating)"
 GRAMMAR = grammar(

@@ -32,6 +32,7 @@ EUROPEAN = "|".join(
 ANSWER = "|".join(
     (
         rf"\b(?=[arо])(?:{EUROPEAN})",  # the first letters alone, since a text has many words
+        r"\b(?:ist|lautet)\s+(?:die|meine|unsere)\s+(?:\w+\s+)?antwort(?:\s+auf\s+die\s+frage)?\s(?=\S)",
         rf"答案{DRESS}(?:是|为|為|{COLON})|正解{DRESS}(?:は|{COLON})|答え{DRESS}(?:は|{COLON})",
         rf"(?:정답|답){DRESS}(?:은|는|{COLON})",
         rf"(?:الإجابة|الجواب)(?:\s+(?:النهائية|الصحيحة|النهائي|الصحيح))?{DRESS}(?:\s+(?:هي|هو)\b|{COLON})",
@@ -49,11 +50,13 @@ TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
 """Between the announcement and a text, whose own dress stays whole."""
 SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|write)s?"
 ATTRIBUTED = re.compile(
-    rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students|many|one)\s+(?:(?:would|could|will|often|\w+ly)\s+)?{SAYING}"
-    rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b",
+    rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students?|many|one)\s+(?:(?:often|\w+ly)\s+)?{SAYING}"
+    r"|(?:I|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)"
+    rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
+    rf"|(?<!\bI)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b",
     re.IGNORECASE,
 )
-"""Before a statement that is others', or would be a mistake, in the same clause."""
+"""Before a statement that is others', was one's own before, or would be a mistake, in the same clause."""
 DENIED = re.compile(r"(?:not|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
 """Behind a verb: what is not the answer."""
 DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")

@@ -225,10 +225,18 @@ def _is_unsaid(text: str, start: int, end: int) -> bool:
 
 def _is_supposed(text: str, start: int) -> bool:
     """Whether what begins there is only supposed, or said of others, in the same sentence."""
-    before = max(0, start - LOOK_BACK)
-    sentence = max(before, *(text.rfind(end, before, start) + 1 for end in ".。"))
-    clause = max(sentence, *(text.rfind(mark, sentence, start) + 1 for mark in ",;:\n"))
+    sentence = _behind_last(".。", text, max(0, start - LOOK_BACK), start)
+    if sentence == start:
+        return False
+    clause = _behind_last(",;:\n", text, sentence, start)
     return bool(SUPPOSED.search(text, sentence, start) or ATTRIBUTED.search(text, clause, start))
+
+
+def _behind_last(marks: str, text: str, begin: int, end: int) -> int:
+    """Where what stands behind the last of these marks begins."""
+    for mark in marks:
+        begin = max(begin, text.rfind(mark, begin, end) + 1)
+    return begin
 
 
 def _held(text: str, found: re.Match[str]) -> Statement:
@@ -242,7 +250,7 @@ def _denied_from(text: str, found: re.Match[str]) -> int:
     begin = max(0, found.start() - LOOK_BACK)
     if found[0][0] not in "{}\"'":
         return begin
-    return found.start() if found[0][0] == "}" else max(begin, *(text.rfind(mark, begin, found.start()) + 1 for mark in ",:"))
+    return found.start() if found[0][0] == "}" else _behind_last(",:", text, begin, found.start())
 
 
 def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -> Statement | None:

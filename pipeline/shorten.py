@@ -25,6 +25,7 @@ from teachers.evidence import Sources, gather
 from teachers.generate import Generator
 from teachers.identity import resolve_dtype
 from teachers.reading import Reader
+from teachers.sampling import Failures
 from teachers.scores import Scorer
 from teachers.shortening import Shortened, Shortener, Work
 
@@ -65,12 +66,19 @@ def _shorten_all(params: Params, work: Sequence[Work], evidence: Evidence, *, st
 
 
 def _answers(params: Params, wanted: Sequence[Request], statistics: Statistics) -> dict[Request, Completion]:
-    """What the teacher writes where compressors ask for it; its engine is started only for what the completion store lacks."""
+    """What the teacher writes where compressors ask for it; its engine is started only for what the completion store lacks.
+
+    Raises StageError where more than `sample.max_errors` of it fails.
+    """
     if not wanted:
         return {}
     with Generator(engine_spec(params.sample.engine, params.sample.teacher), paths.completions(), shard="shorten") as generator:
         completions = progress(generator.complete(wanted), label="ask", total=len(wanted), unit="draw")
-        answers = {completion.request: completion for completion in completions}
+        failures, answers = Failures(expected=len(wanted), max_errors=params.sample.max_errors), {}
+        for completion in completions:
+            failures.note(completion)
+            answers[completion.request] = completion
+        failures.close()
         statistics.made_tokens += generator.made_tokens
     return answers
 

@@ -70,7 +70,7 @@ class Drawing:
     def hear(self, completion: Completion) -> None:
         """Take in how a request ended, failures included."""
         for problem in self._owners.pop(completion.request):
-            problem.tokens += len(completion.token_ids)
+            problem.tokens += completion.tokens
             self._judge_draw(problem, completion)
         self._listen(wait=self._judge.is_full)
 

@@ -66,6 +66,13 @@ class Completion(NamedTuple):
     text: str
     token_ids: tuple[int, ...]
     detail: str = ""
+    counted: int | None = None
+    """Tokens that a server says it generated, where it gives none of them: `token_ids` are then those of its text."""
+
+    @property
+    def tokens(self) -> int:
+        """How many tokens were generated."""
+        return len(self.token_ids) if self.counted is None else self.counted
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,8 @@ TIMEOUT_TRIES = 2
 """Of a request that times out: it would take as long again."""
 FIRST_ANSWERS = 5
 """So many finished answers without any thinking are no accident."""
+HIDING = 2
+"""A server that counts over so many times the tokens of its texts hides some; another tokenizer alone makes no such difference."""
 SHOWN = 300
 """Characters of an answer that an error shows."""
 
@@ -169,7 +171,7 @@ class ServerEngine:
         for number in count(1):
             async with self._endpoints.lease(met) as lease:
                 try:
-                    completion = self._completion(request, await self._post(lease.endpoint.address, self._body(request)))
+                    completion = self._completion(request, *await self._post(lease.endpoint.address, self._body(request)))
                     lease.answered()
                     return completion
                 except _RefusedError as error:
@@ -203,12 +205,15 @@ class ServerEngine:
             raise _RefusedError("a chat cannot go on from a given thinking; set engine.arguments.api: completions, or another reader")
         return {**body, "messages": messages(*request.question)}
 
-    async def _post(self, address: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, address: str, body: dict[str, Any]) -> tuple[dict[str, Any], int | None]:
+        """The first choice, and how many tokens the server counted, if it says so. Raises _TryAgainError and _RefusedError."""
         path = "chat/completions" if "messages" in body else "completions"
         found = await self._ask("POST", f"{address}/v1/{path}", body)
         match found:
             case {"choices": [dict(choice), *_]}:
-                return choice
+                usage = found.get("usage")
+                counted = usage.get("completion_tokens") if isinstance(usage, dict) else None
+                return choice, counted if isinstance(counted, int) and counted > 0 else None
         raise _TryAgainError(f"{address}: an answer without a choice: {self._shown(json.dumps(found))}")
 
     async def _ask(self, method: str, url: str, body: dict[str, Any] | None = None) -> Any:
@@ -236,8 +241,11 @@ class ServerEngine:
         """The beginning of what a server said, without the key that it may repeat."""
         return (text.replace(self._key, "***") if self._key else text)[:SHOWN]
 
-    def _completion(self, request: Request, choice: dict[str, Any]) -> Completion:
-        """What a choice says. Raises _TryAgainError for one that cannot be understood, and ParamsError for a server that never thinks."""
+    def _completion(self, request: Request, choice: dict[str, Any], counted: int | None) -> Completion:
+        """What a choice says, of so many tokens if it holds none.
+
+        Raises _TryAgainError for one that cannot be understood, and ParamsError for a server that never thinks.
+        """
         reason = str(choice.get("finish_reason"))
         given = choice.get("token_ids")
         try:
@@ -250,23 +258,29 @@ class ServerEngine:
         if token_ids is None:
             ends = (min(self._decoder.stop_ids),) if reason == "stop" else ()
             token_ids = (*text_ids(self._decoder.tokenizer, text), *ends)
-        elif self._arguments.api == "completions":
-            text = self._decoder.text(token_ids)
+        else:
+            counted = None
+            if self._arguments.api == "completions":
+                text = self._decoder.text(token_ids)
         status = FINISHED.get(reason, Status.ERROR)
         if self._arguments.thinks and request.question is not None and status is Status.OK:
-            self._check_thinking(text)
-        return Completion(request, status, reason, text, token_ids, "" if status.final else f"the server ended with {reason!r}")
+            self._check_thinking(text, len(token_ids), counted)
+        detail = "" if status.final else f"the server ended with {reason!r}"
+        return Completion(request, status, reason, text, token_ids, detail, counted)
 
-    def _check_thinking(self, text: str) -> None:
-        """Refuse a server whose first answers hold no thinking: the reasoning was cut off on the way, or the model has none."""
+    def _check_thinking(self, text: str, tokens: int, counted: int | None) -> None:
+        """Refuse a server whose first answers do not hold their thinking: cut off on the way, hidden by the server, or not there at all."""
         if self._without_thinking < 0:
             return
-        self._without_thinking = -1 if split(text).thinking else self._without_thinking + 1
+        is_hidden = counted is not None and counted > HIDING * tokens
+        is_without = not split(text).thinking
+        self._without_thinking = self._without_thinking + 1 if is_without or is_hidden else -1
         if self._without_thinking >= FIRST_ANSWERS:
+            lacking = "no thinking, neither as `reasoning` nor between think tags"
+            partly = f"a part of what was written: of {counted} tokens {tokens}, the rest of the thinking is hidden"
             raise ParamsError(
-                f"the first {FIRST_ANSWERS} answers of {self._arguments.model!r} hold no thinking, neither as `reasoning` nor between "
-                f"think tags; start the server with its reasoning parser, set api: completions, or thinks: false. One: "
-                f"{self._shown(text)!r}"
+                f"the first {FIRST_ANSWERS} answers of {self._arguments.model!r} hold {lacking if is_without else partly}; start the "
+                f"server with its reasoning parser, set api: completions, or thinks: false. One: {self._shown(text)!r}"
             )
 
     async def _probe(self) -> None:
@@ -280,7 +294,7 @@ class ServerEngine:
         try:
             await self._check_model(endpoint.address)
             await self._check_prompt(endpoint.address, asked.prompt_ids)
-            choice = await self._post(endpoint.address, self._body(asked))
+            choice, _ = await self._post(endpoint.address, self._body(asked))
             check_answer(choice.get("token_ids") or (), choice.get("finish_reason"), self._decoder.stop_ids, place=endpoint.address)
         except _RefusedError as error:
             raise ParamsError(f"the server refuses a probe: {error}; does it need engine.arguments.is_vllm: false?") from None

@@ -62,13 +62,14 @@ class StoredCompletion(Record):
             text=completion.text,
             token_ids=completion.token_ids,
             prompt_tokens=len(request.prompt_ids),
-            completion_tokens=len(completion.token_ids),
+            completion_tokens=completion.tokens,
             detail=completion.detail,
         )
 
     def completion(self, request: Request) -> Completion:
         """The completion as the engine gave it."""
-        return Completion(request, self.status, self.finish_reason, self.text, self.token_ids, self.detail)
+        counted = self.completion_tokens if self.completion_tokens != len(self.token_ids) else None
+        return Completion(request, self.status, self.finish_reason, self.text, self.token_ids, self.detail, counted)
 
 
 def completion_key(identity: str, request: Request) -> str:

@@ -326,3 +326,15 @@ def test_a_model_rewrites_and_fuses_once(teacher: Path, script: Path, problems: 
     again = Statistics("shorten")
     assert shorten(params, problems, traces=long, verdicts=verdicts, statistics=again).table() == short
     assert again.made_tokens == 0
+
+
+def test_a_model_that_fails_too_often_while_it_shortens_stops_the_stage(teacher: Path, script: Path, problems: list[Problem]) -> None:
+    rewrite = {"rewrite": {"kind": "rewrite", "prompt": str(ROOT / "configs/prompts/rewrite.txt"), "share": None}}
+    students = {"long": {"from": "base", "lessons": {"rewrite": 1}}}
+    params = changed(params_of(teacher, script, right_share=1.0), shorten=rewrite, students=students)
+    long = sampled(params, problems)
+    verdicts = [Verdict(trace_id=t.id, verifier="number", version="1", outcome=Outcome.RIGHT, extracted=None, detail="") for t in long]
+    engine = {"kind": "scripted", "max_model_length": 8192, "arguments": {"script": str(script), "error_share": 0.9}}
+    failing = changed(params, sample={**params.sample.model_dump(), "engine": engine})
+    with pytest.raises(StageError, match=r"completions ended in error or timeout; of \d+ at most 50.0% may \(max_errors\)"):
+        shorten(failing, problems, traces=long, verdicts=verdicts, statistics=Statistics("shorten"))

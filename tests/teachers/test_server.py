@@ -312,6 +312,27 @@ def test_completions_without_any_thinking_are_refused_but_not_what_goes_on_from_
     assert len(generated(spec(folder, [address]), [request._replace(question=None) for request in requests(tokenizer)])) == 24
 
 
+def test_a_server_that_hides_a_part_of_its_thinking_is_refused(web, tokenizer, folder: Path) -> None:
+    choice = {"finish_reason": "stop", "message": {"reasoning": "I add.", "content": "It is 4."}}
+    for counted, refused in ((900, True), (12, False)):
+        page = json.dumps({"choices": [choice], "usage": {"completion_tokens": counted}})
+        own = spec(folder, [web(Served(tokenizer, lambda path, body, page=page: (200, page)))], api="chat")
+        if refused:
+            with pytest.raises(ParamsError, match=f"a part of what was written: of {counted} tokens"):
+                generated(own, requests(tokenizer))
+        else:
+            assert {c.counted for c in generated(own, requests(tokenizer)).values()} == {counted}
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"completion_tokens": None}, {"completion_tokens": 0}, [3]])
+def test_tokens_are_those_of_the_text_where_a_server_counts_none(web, tokenizer, folder: Path, usage: Any) -> None:
+    choice = {"finish_reason": "stop", "message": {"reasoning": "I add.", "content": "It is 4."}}
+    page = json.dumps({"choices": [choice], "usage": usage})
+    own = spec(folder, [web(Served(tokenizer, lambda path, body: (200, page)))], api="chat")
+    made = len(completion_ids(tokenizer, "<think>I add.</think>It is 4."))
+    assert {c.tokens for c in generated(own, requests(tokenizer)).values()} == {made}
+
+
 def test_an_answer_that_ends_at_once_is_one(web, tokenizer, folder: Path) -> None:
     page = json.dumps({"choices": [{"finish_reason": "stop", "text": "", "token_ids": [tokenizer.eos_token_id]}]})
     address = web(Served(tokenizer, lambda path, body: (200, page)))

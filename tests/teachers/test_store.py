@@ -124,6 +124,16 @@ def test_a_full_disk_is_named_and_loses_nothing(tmp_path: Path) -> None:
     assert held(tmp_path) == {0, 2}
 
 
+def test_tokens_that_a_server_counted_are_kept_beside_those_of_its_text(tmp_path: Path) -> None:
+    completion = Completion(Request((1, 2), SamplingSettings(0.0, 1.0, 8), 0), Status.OK, "stop", "It is 4.", (3, 4), counted=7)
+    with CompletionStore(tmp_path, shard="one") as store:
+        store.put(StoredCompletion.of("server", completion))
+    found = CompletionStore(tmp_path).find(completion_key("server", completion.request))
+    assert found is not None
+    assert found.completion_tokens == 7
+    assert found.completion(completion.request) == completion
+
+
 def test_the_first_shard_by_name_counts_whatever_was_read_first(tmp_path: Path) -> None:
     for shard in ("b", "a"):
         (tmp_path / f"{shard}.jsonl").write_text(stored(0, text=shard).model_dump_json() + "\n")

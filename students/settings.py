@@ -72,6 +72,8 @@ class Nat(Section):
     """Of query, key and bottleneck."""
     beta: float = Field(0.5, gt=0, le=1)
     """The negative output is weighted with -β to β."""
+    upon: Literal["wrong", "any"] = "wrong"
+    """What the frozen adapter has learnt: wrong traces alone, or, for a control, any."""
 
 
 class Nce(Section):

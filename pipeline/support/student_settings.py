@@ -127,8 +127,10 @@ def _cannot_go_on(name: str, start: str, students: Mapping[str, Student], traini
     if isinstance(objective, Nce) or not parent.is_servable:
         fits = isinstance(objective, Nce) and not parent.is_servable
         return None if fits else f"{start!r} has objective {parent.objective.kind}; nce goes on from nat, and nothing else does"
-    if isinstance(objective, Nat) and not (parent.is_negative and its.adapter == "lora"):
-        return f"{start!r} is no LoRA of wrong traces alone, as nat needs"
+    if isinstance(objective, Nat) and its.adapter != "lora":
+        return f"{start!r} is no LoRA, as nat needs"
+    if isinstance(objective, Nat) and objective.upon == "wrong" and not parent.is_negative:
+        return f"{start!r} has not learnt wrong traces alone, as nat needs; for a control set `upon: any` in the objective of {name!r}"
     same: tuple[str, ...] = OF_LORA if own.adapter == "lora" else ("adapter",)
     if isinstance(objective, Nat):
         same = ("adapter", "lora_targets", "quantization")

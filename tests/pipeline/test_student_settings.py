@@ -97,6 +97,17 @@ def test_nat_goes_on_from_wrong_traces_and_nce_from_nat() -> None:
         params({**CHAIN, "more": {**BASE, "from": "nat"}})
 
 
+def test_nat_goes_on_from_right_traces_where_that_is_asked_for_and_from_full_weights_never() -> None:
+    lora = {"adapter": "lora"}
+    right = {**BASE, "train": lora}
+    with pytest.raises(ValidationError, match=r"students.nat.from: 'right' has not learnt wrong traces alone.*`upon: any`"):
+        params({"right": right, "nat": {**CHAIN["nat"], "from": "right"}})
+    control = {**CHAIN["nat"], "from": "right", "objective": {"kind": "nat", "upon": "any"}}
+    assert ancestors(params({"right": right, "nat": control}).students, "nat") == ["right"]
+    with pytest.raises(ValidationError, match="'right' is no LoRA, as nat needs"):
+        params({"right": BASE, "nat": control})
+
+
 def test_what_a_parent_decides_cannot_be_set_otherwise() -> None:
     lora = {"adapter": "lora"}
     with pytest.raises(ValidationError, match=r"lora_dropout: 0.5 and 0.0"):

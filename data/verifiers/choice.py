@@ -17,7 +17,7 @@ from data.verifiers.statements import Statement
 from data.verifiers.texts import BECAUSE, CONTRAST, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "choice"
-VERSION = "4"
+VERSION = "3"
 INLINE = True
 OPTION = r"(?:option|choice|answer|letter|antwort|opción|opção|opzione|réponse|respuesta|risposta|resposta|вариант|ответ|选项|選択肢|正解)"
 ARTICLE = r"(?:(?:the|die|der|das|la|le|el|il|l'|a|o)\s+)?"
@@ -37,10 +37,6 @@ LETTERED = re.compile(
     re.DOTALL,
 )
 BRACKETED = re.compile(r"(?P<d>[A-Z])\s*\((?P<text>[^()]+)\)\Z")
-SPOKEN = re.compile(
-    r"(?P<d>[A-Z]),\s+(?:(?:which|that)\s+(?:is|says|means),?\s+|(?:that\s+is|i\.e\.|meaning|namely),?\s+)?(?P<text>.+)\Z", re.DOTALL
-)
-MARKED_LETTER = re.compile(r"\A(?P<mark>\*\*|\*|__|`|\$)(?P<letter>\(?[A-Za-z]\)?[.:]?)(?P=mark)(?=[\s,:.(–—-])")
 AFTER = re.compile(r"(?P<text>.+?)\s*\((?P<d>[A-Z])\)\Z", re.DOTALL)
 POSITION = re.compile(
     rf"(?:the\s+)?(?P<named>(?:option|choice|answer|number)\s*#?\s*|#)?(?P<number>\d{{1,2}})\Z"
@@ -74,14 +70,12 @@ def _stated(reference: ChoiceReference, statement: Statement) -> str | None:
     if letter is not None and (_option(reference, behind) or letter) != letter:
         return None
     texts = (statement.line, *(cut.split(statement.text, maxsplit=1)[0] for cut in (CONTRAST, BECAUSE)))
-    if letter is None and any(_speaks_of_another(reference, text) for text in (statement.text, *texts)):
-        return None
     return letter or next(filter(None, (_read(reference, text) for text in texts if text)), None)
 
 
 def _read(reference: ChoiceReference, said: str) -> str | None:
     """The letter of the one option that a text names and nothing else."""
-    text = _bare(said)
+    text = HEDGE.sub("", undressed(unicodedata.normalize("NFKC", said)), count=1)
     by_text = _option(reference, text)
     alone = ALONE.match(text)
     by_letter = _known(reference, _group(alone)) if alone else None
@@ -92,21 +86,7 @@ def _read(reference: ChoiceReference, said: str) -> str | None:
     for pattern in (LETTERED, BRACKETED, AFTER):
         if found := pattern.match(text):
             return _agreeing(reference, _known(reference, _group(found)), found["text"])
-    if (found := SPOKEN.match(text)) and (spoken := _option(reference, found["text"])):
-        return spoken if spoken == _known(reference, _group(found)) else None
     return _by_position(reference, text) or _by_beginning(reference, text)
-
-
-def _speaks_of_another(reference: ChoiceReference, said: str) -> bool:
-    """Whether a letter stands before another option's text, as in "B, which is London"."""
-    found = SPOKEN.match(_bare(said))
-    option = _option(reference, BECAUSE.split(found["text"], maxsplit=1)[0]) if found else None
-    return found is not None and option not in (None, _group(found))
-
-
-def _bare(said: str) -> str:
-    """What is said, without marks around it or its letter, and without a hedge."""
-    return MARKED_LETTER.sub(r"\g<letter>", HEDGE.sub("", undressed(unicodedata.normalize("NFKC", said)), count=1))
 
 
 def _group(found: re.Match[str]) -> str:

@@ -76,7 +76,8 @@ def _answers(params: Params, wanted: Sequence[Request], statistics: Statistics) 
         completions = progress(generator.complete(wanted), label="ask", total=len(wanted), unit="draw")
         failures, answers = Failures(expected=len(wanted), max_errors=params.sample.max_errors), {}
         for completion in completions:
-            failures.note(completion)
+            if completion.finish_reason != "refused":  # a prompt that does not fit is skipped, and fits no better another time
+                failures.note(completion)
             answers[completion.request] = completion
         failures.close()
         statistics.made_tokens += generator.made_tokens

@@ -119,7 +119,7 @@ def _score(answer: Answer, verdict: Verdict, ranks: Mapping[str, float]) -> Scor
         extracted=verdict.extracted,
         status=completion.status,
         thinking_tokens=answer.thinking_tokens,
-        answer_tokens=completion.tokens - answer.thinking_tokens,
+        answer_tokens=len(completion.token_ids) - answer.thinking_tokens,
         text=completion.text,
         ranks=dict(ranks),
     )

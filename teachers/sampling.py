@@ -147,6 +147,6 @@ class TraceOf:
             text=text,
             status=completion.status,
             prompt_tokens=len(completion.request.prompt_ids),
-            completion_tokens=completion.tokens,
+            completion_tokens=len(completion.token_ids),
             tokenizer=self.tokenizer,
         )

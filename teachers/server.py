@@ -52,7 +52,8 @@ TIMEOUT_TRIES = 2
 FIRST_ANSWERS = 5
 """So many finished answers without any thinking are no accident."""
 HIDING = 2
-"""A server that counts over so many times the tokens of its texts hides some; another tokenizer alone makes no such difference."""
+HIDING_GAP = 64
+"""A server that counts over so many times the tokens of its texts, and so many more, hides some."""
 SHOWN = 300
 """Characters of an answer that an error shows."""
 
@@ -213,7 +214,7 @@ class ServerEngine:
             case {"choices": [dict(choice), *_]}:
                 usage = found.get("usage")
                 counted = usage.get("completion_tokens") if isinstance(usage, dict) else None
-                return choice, counted if isinstance(counted, int) and counted > 0 else None
+                return choice, counted if type(counted) is int and counted > 0 else None
         raise _TryAgainError(f"{address}: an answer without a choice: {self._shown(json.dumps(found))}")
 
     async def _ask(self, method: str, url: str, body: dict[str, Any] | None = None) -> Any:
@@ -272,7 +273,7 @@ class ServerEngine:
         """Refuse a server whose first answers do not hold their thinking: cut off on the way, hidden by the server, or not there at all."""
         if self._without_thinking < 0:
             return
-        is_hidden = counted is not None and counted > HIDING * tokens
+        is_hidden = counted is not None and counted > HIDING * tokens + HIDING_GAP
         is_without = not split(text).thinking
         self._without_thinking = self._without_thinking + 1 if is_without or is_hidden else -1
         if self._without_thinking >= FIRST_ANSWERS:

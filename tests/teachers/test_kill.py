@@ -46,13 +46,13 @@ def stored(folder: Path, wanted: list[Request]) -> set[str]:
         return {content_id(*request) for request in wanted if store.find(completion_key(writer, request)) is not None}
 
 
-def kill_once(folder: Path, wanted: list[Request], seconds: float) -> None:
-    """Run the sampler in a process of its own and kill it so long after its first completion."""
+def kill_once(folder: Path, wanted: list[Request], completions: int, seconds: float) -> None:
+    """Run the sampler in a process of its own and kill it so many completions and so long after them, however fast the machine is."""
     before = len(made(folder))
     process = multiprocessing.get_context("fork").Process(target=sample, args=(folder, wanted))
     process.start()
-    while len(made(folder)) == before and process.is_alive():
-        time.sleep(0.002)
+    while len(made(folder)) < before + completions and process.is_alive():
+        time.sleep(0.0005)
     time.sleep(seconds)
     process.kill()
     process.join()
@@ -63,7 +63,7 @@ def test_kills_make_nothing_twice_and_lose_nothing_but_the_one_in_flight(tmp_pat
     rng, interrupted, wanted = Random(0), 0, requests(kills)
     for _ in range(kills):
         held, calls = stored(tmp_path, wanted), len(made(tmp_path))
-        kill_once(tmp_path, wanted, rng.uniform(0.0, 0.06))
+        kill_once(tmp_path, wanted, rng.randint(1, PER_KILL), rng.uniform(0.0, 0.002))
         now, new = stored(tmp_path, wanted), set(made(tmp_path)[calls:])
         assert not held & new, "a stored completion was made again"
         assert held <= now, "a stored completion was lost"

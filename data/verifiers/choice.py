@@ -12,15 +12,19 @@ from string import ascii_uppercase
 
 from data.records import ChoiceReference
 from data.verifiers.contract import Judgement
-from data.verifiers.phrases import COLON, DRESS
+from data.verifiers.phrases import COLON, DRESS, NAMELY, RETRACTION
 from data.verifiers.statements import Statement
 from data.verifiers.texts import BECAUSE, CONTRAST, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "choice"
-VERSION = "3"
+VERSION = "4"
 INLINE = True
-OPTION = r"(?:option|choice|answer|letter|antwort|opción|opção|opzione|réponse|respuesta|risposta|resposta|вариант|ответ|选项|選択肢|正解)"
-ARTICLE = r"(?:(?:the|die|der|das|la|le|el|il|l'|a|o)\s+)?"
+OPTION = (
+    r"(?:option|choice|answer|letter|antwort|buchstabe|réponse|lettre|respuesta|opción|risposta|opzione|lettera|resposta|opção|letra|alternativa"
+    r"|вариант|ответ|选项|選択肢|正解)"
+)
+ARTICLE = r"(?:(?:(?i:the|die|der|das|la|le|el|il|l')|(?-i:[ao]))\s+)?"
+NOUN = rf"{ARTICLE}(?:(?i:{OPTION})\s*)?"
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 ORDINAL = rf"(?P<ordinal>{'|'.join(ORDINALS)}|last)\s+(?:option|choice|answer|one)"
 GRAMMAR = grammar(
@@ -28,21 +32,54 @@ GRAMMAR = grammar(
     r"\bI\s+(?:choose|select|pick)\s+(?=(?:option|choice|letter)\b)",
     r"\bI\s+(?:choose|select|pick)\s+(?=\([A-Za-z]\)|[A-Z](?:\.|\s*\Z|\s*\n))",
     r"故选|因此选|所以选",
-    holding=rf"\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?|\d{{1,2}})|(?-i:[A-Z])|the\s+{ORDINAL})"
-    r"\s+is\s+(?:also\s+)?(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about))",
+    holding=rf"\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?(?:\s\([^()\n]{{1,80}}\))?|\d{{1,2}})|(?-i:[A-Z])|the\s+{ORDINAL})"
+    r"(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about))",
 )
-ALONE = re.compile(rf"{ARTICLE}(?:{OPTION}\s*)?(?:\((?P<a>[A-Za-z])\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
+ALONE = re.compile(rf"{NOUN}(?:\((?P<a>[A-Za-z])\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
 LETTERED = re.compile(
-    rf"{ARTICLE}(?:{OPTION}\s*)?(?:[(\[](?P<a>[A-Za-z])[)\]]\s*[:.–—-]?|(?P<b>[A-Za-z])\)|(?P<c>[A-Z])\s*[.:]|(?P<d>[A-Z])\s+[–—-]\s)\s*(?P<text>.+)\Z",
+    rf"{NOUN}(?:[(\[](?P<a>[A-Za-z])[)\]]\s*[:.–—-]?|(?P<b>[A-Za-z])\)|(?P<c>[A-Z])\s*[.:]|(?P<d>[A-Z])\s+[–—-]\s)\s*(?P<text>.+)\Z",
     re.DOTALL,
 )
-BRACKETED = re.compile(r"(?P<d>[A-Z])\s*\((?P<text>[^()]+)\)\Z")
+BRACKETED = re.compile(rf"{NOUN}(?P<d>[A-Z])\s*\((?P<text>[^()]+)\)\Z")
 AFTER = re.compile(r"(?P<text>.+?)\s*\((?P<d>[A-Z])\)\Z", re.DOTALL)
+SPOKEN = re.compile(rf"{NOUN}(?:\((?P<a>[A-Z])\)|(?P<d>[A-Z])),(?P<text>.+)\Z", re.DOTALL)
+INTRODUCED = re.compile(rf"[\s,]*(?:(?:{NAMELY})\b\.?,?\s+)?", re.IGNORECASE)
+"""Between a letter and its text."""
+"""A letter and its text with a comma between, as one would say them."""
+MARKED_LETTER = re.compile(
+    rf"\A(?P<before>{NOUN})(?P<mark>\*{{1,3}}|__|[`$\"'])(?P<letter>(?:(?i:{OPTION})\s+)?\(?[A-Z]\)?[.:]?)"
+    r"(?:(?P=mark)(?=[\s,:.(–—]|\Z)|\Z)"
+)
+"""A letter in marks of its own."""
+BEFORE_TEXT = r"(?:[).:\]]|\s[–—-](?=\s))"
+LISTED = re.compile(rf"(?:[.;!?:]|\s[•–—-])\s+[(\[*_]*(?:[Oo]ption\s+)?([A-Z])[*_]*{BEFORE_TEXT}(?=\W)")
+"""A letter at the beginning of what is said of its option."""
+WRONG = r"(?:(?:wrong|incorrect|false)\b|(?:not|cannot)\s+(?:be\s+)?(?:the\s+)?(?:correct|right|true|answer)\b)"
+REJECTED = re.compile(
+    rf"\A(?:not|neither|nicht|weder)\b|\b{WRONG}|n['’]t\s+(?:be\s+)?(?:the\s+)?(?:correct|right|true|answer)\b", re.IGNORECASE
+)
+"""What a review says of an option."""
+TAKEN_BACK = re.compile(rf"[\s,]*(?:(?:but|and)\s+)?(?:it|that|this|which)(?:['’]s|\s+is|\s+was)\s+{WRONG}", re.IGNORECASE)
+IDENTIFIED = re.compile(
+    r"[\s,;:–—-]*(?:(?:so|donc|also|but|and|or|as\s+well\s+as|as\s+(?:is|are)|i\.e\.|meaning)(?!\w)[\s,]*)?"
+    r"(?:(?:(?:which|that|this|it)|(?:since|as|because)\s+(?:it|this|that|(?:option\s+)?[a-z]))"
+    r"(?:['’]s|\s+(?:is|would\s+be|says|means|reads|states|lists|represents|gives|equals|(?:corresponds|refers)\s+to|stands\s+for))"
+    r"(?:\s+(?:indeed|actually|just|that))?)?[\s,:]*",
+    re.IGNORECASE,
+)
+"""Between a letter and what its option is said to be, or a second option."""
+ALSO_RIGHT = re.compile(
+    r"[\s,;]*(?:so|but|and|as\s+well\s+as)\b.*\b(?:also|too|as\s+well|as\s+good|equally|the\s+answer|correct|right)\b",
+    re.DOTALL | re.IGNORECASE,
+)
+"""Behind a letter: a second one is as good."""
+END = re.compile(r"[.,;:!?](?=\s|\Z)|\s\(|\n")
 POSITION = re.compile(
     rf"(?:the\s+)?(?P<named>(?:option|choice|answer|number)\s*#?\s*|#)?(?P<number>\d{{1,2}})\Z"
     rf"|(?:the\s+)?{ORDINAL}\Z",
     re.IGNORECASE,
 )
+NEGATION = re.compile(r"\b(?:not|never|cannot|wrong|incorrect|false)\b|n['’]t\b", re.IGNORECASE)
 WORD = re.compile(r"[^\W_]+")
 FRACTION = re.compile(r"\\[dt]frac")
 
@@ -55,6 +92,9 @@ def judge(reference: ChoiceReference, answer_text: str) -> Judgement:
 
 def statements(reference: ChoiceReference, answer_text: str) -> list[Statement]:
     """The final statements of an answer: its whole text where that is nothing but an option."""
+    for letter, option in _lettered(reference):
+        if RETRACTION.match(f"{option},"):  # "B. No" takes nothing back where that is an option
+            answer_text = answer_text.replace(f"{letter}. {option}", f"{letter}) {option}")
     return stated_or_whole(answer_text, GRAMMAR, lambda text: _read(reference, text) is not None)
 
 
@@ -64,29 +104,68 @@ def gold_text(reference: ChoiceReference) -> str:
 
 
 def _stated(reference: ChoiceReference, statement: Statement) -> str | None:
-    """The letter that a statement names. "B. London" contradicts itself where London is another option; "B. London is large." does not."""
-    behind = undressed(statement.line[len(statement.text) :].lstrip(". ")) if statement.line.startswith(statement.text) else ""
+    """The letter that a statement names. "B. Paris" contradicts itself where Paris is another option; "B. Paris is large." does not."""
+    behind = statement.line[len(statement.text) :].lstrip(". ") if statement.line.startswith(statement.text) else ""
     letter = _read(reference, statement.text)
-    if letter is not None and (_option(reference, behind) or letter) != letter:
+    if letter is not None and _said_to_be(reference, behind) not in (None, letter):
         return None
-    texts = (statement.line, *(cut.split(statement.text, maxsplit=1)[0] for cut in (CONTRAST, BECAUSE)))
-    return letter or next(filter(None, (_read(reference, text) for text in texts if text)), None)
+    letter = letter or (_read(reference, statement.line) if statement.line else None)
+    return letter or _before_contrast(reference, statement.text) or _before_reason(reference, statement.text)
+
+
+def _before_contrast(reference: ChoiceReference, text: str) -> str | None:
+    """The letter that a text names before what the answer is not."""
+    said, *others = CONTRAST.split(text, maxsplit=1)
+    letter = _read(reference, said) if others else None
+    return None if letter is None or _read(reference, others[0]) == letter else letter
+
+
+def _before_reason(reference: ChoiceReference, text: str) -> str | None:
+    """The letter that a text names before a reason, unless that is another option ("B, which is Paris"; "B, so C") or takes it back."""
+    found = BECAUSE.search(text)
+    letter = _read(reference, text[: found.start()]) if found else None
+    if found is None or letter is None:
+        return None
+    reason = text[found.start() :]
+    said = _said_to_be(reference, reason)
+    if said not in (None, letter) or (said is None and TAKEN_BACK.match(reason)):
+        return None
+    is_second = ALSO_RIGHT.match(reason) and not NEGATION.search(reason) and _mentioned(reference, reason) - {letter}
+    return None if is_second else letter
+
+
+def _said_to_be(reference: ChoiceReference, behind: str) -> str | None:
+    """The letter of the option with which begins what stands behind a letter: ", which is Paris", ". It is Paris", ", so C"."""
+    found = IDENTIFIED.match(behind)
+    if option := _option(reference, behind):
+        return option
+    said = END.split(behind[found.end() if found else 0 :], maxsplit=1)[0]
+    return _read(reference, BECAUSE.split(said, maxsplit=1)[0])
 
 
 def _read(reference: ChoiceReference, said: str) -> str | None:
     """The letter of the one option that a text names and nothing else."""
-    text = HEDGE.sub("", undressed(unicodedata.normalize("NFKC", said)), count=1)
-    by_text = _option(reference, text)
+    first, *more = said.strip().split("\n", maxsplit=1)
+    if more and (head := LETTERED.match(undressed(first))):
+        letter = _exactly(reference, _known(reference, _group(head)), head["text"])
+        if letter and not _goes_elsewhere(reference, letter, more[0]):
+            return letter
+    said = HEDGE.sub("", undressed(unicodedata.normalize("NFKC", said)), count=1)
+    text = MARKED_LETTER.sub(r"\g<before>\g<letter>", said)
+    by_text = _option(reference, said)
     alone = ALONE.match(text)
     by_letter = _known(reference, _group(alone)) if alone else None
     if alone and by_text and by_letter and by_text != by_letter:
         return None
     if by_text or alone:
         return by_text or by_letter
+    agreeing = _agreeing if text == said else _exactly  # what follows a letter in marks is often said of each option in turn
     for pattern in (LETTERED, BRACKETED, AFTER):
         if found := pattern.match(text):
-            return _agreeing(reference, _known(reference, _group(found)), found["text"])
-    return _by_position(reference, text) or _by_beginning(reference, text)
+            return agreeing(reference, _known(reference, _group(found)), INTRODUCED.sub("", found["text"], count=1))
+    spoken = SPOKEN.match(text)
+    letter = _exactly(reference, _known(reference, _group(spoken)), INTRODUCED.sub("", spoken["text"], count=1)) if spoken else None
+    return letter or _by_position(reference, text) or _by_beginning(reference, text)
 
 
 def _group(found: re.Match[str]) -> str:
@@ -98,20 +177,42 @@ def _known(reference: ChoiceReference, letter: str) -> str | None:
 
 
 def _agreeing(reference: ChoiceReference, letter: str | None, text: str) -> str | None:
-    """A letter that stands with a text, unless the text is another option's or has no word of its own option's."""
+    """A letter that stands with a text, unless the text is another option's or has no word of its own option's, or goes elsewhere."""
     other = _option(reference, text)
-    if letter is None or other not in (None, letter) or _lists_another(reference, letter, text):
-        return None
+    if letter is None or other is not None:
+        return letter if other == letter else None
     option = reference.options[ascii_uppercase.index(letter)]
-    if other is None and len(text) < 80 and not set(WORD.findall(_plain(text))) & set(WORD.findall(_plain(option))):
-        return None
-    return letter
+    is_foreign = len(text) < 80 and not set(WORD.findall(_plain(text))) & set(WORD.findall(_plain(option)))  # longer ones explain
+    return None if is_foreign or _goes_elsewhere(reference, letter, text) else letter
 
 
-def _lists_another(reference: ChoiceReference, letter: str, text: str) -> bool:
-    """Whether a text holds the letter of another option with its text, as a list of the options does."""
-    others = (rf"\b{own.lower()}[).:\]]\s*{re.escape(_plain(option))}(?!\w)" for own, option in _lettered(reference) if own != letter)
-    return any(re.search(other, _plain(text)) for other in others)
+def _exactly(reference: ChoiceReference, letter: str | None, text: str) -> str | None:
+    """A letter that stands with the very text of its option; where options are letters themselves, those would be two of them."""
+    letters = set(ascii_uppercase[: len(reference.options)].lower())
+    has_letters = any(_plain(option) in letters for option in reference.options)
+    return letter if letter and not has_letters and _option(reference, text) == letter else None
+
+
+def _goes_elsewhere(reference: ChoiceReference, letter: str, text: str) -> bool:
+    """Whether what is said of an option rejects it, takes it back, or goes on with another one, as a list or a review of them does."""
+    plain, rest = _plain(text), undressed(text).replace(undressed(reference.options[ascii_uppercase.index(letter)]), "")
+    others = [(own.lower(), re.escape(_plain(option))) for own, option in _lettered(reference) if own != letter]
+    return (
+        any(re.search(rf"\b{own}[*_]*{BEFORE_TEXT}\s*{option}(?!\w)", plain) for own, option in others)
+        or any(_known(reference, other) not in (None, letter) for other in LISTED.findall(f"\n{rest}"))
+        or RETRACTION.search(rest) is not None
+        or REJECTED.search(END.split(rest, maxsplit=1)[0]) is not None
+    )
+
+
+def _mentioned(reference: ChoiceReference, text: str) -> set[str]:
+    """The letters of the options of which a text holds the letter or the words."""
+    plain = _worded(text)
+    return {
+        letter
+        for letter, option in _lettered(reference)
+        if re.search(rf"(?<!\w){letter}(?!\w)", text) or re.search(rf"(?<!\w){re.escape(_worded(option))}(?!\w)", plain)
+    }
 
 
 def _by_position(reference: ChoiceReference, text: str) -> str | None:
@@ -141,7 +242,8 @@ def _by_beginning(reference: ChoiceReference, text: str) -> str | None:
     length, letter = max(fitting)
     rest = plain[length:]
     others = (_plain(option) for own, option in _lettered(reference) if own != letter)
-    return None if any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", rest) for other in others) else letter
+    is_another = any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", rest) for other in others)
+    return None if is_another or _said_to_be(reference, rest) not in (None, letter) else letter
 
 
 def _option(reference: ChoiceReference, text: str) -> str | None:
@@ -162,5 +264,10 @@ def _letter(reference: ChoiceReference, position: int) -> str | None:
 
 def _plain(text: str) -> str:
     """Case, spaces, and the make of fractions and minus signs apart."""
+    return re.sub(r"(?<=\d) (?=[^\W\d])", "", _worded(text))
+
+
+def _worded(text: str) -> str:
+    """The same with a space between a number and what follows it."""
     plain = FRACTION.sub(r"\\frac", unicodedata.normalize("NFKC", undressed(text))).replace("−", "-")
-    return re.sub(r"\s+", " ", re.sub(r"(?<=\d)\s+(?=[^\W\d])", "", plain)).casefold()
+    return re.sub(r"\s+", " ", plain).casefold()

@@ -23,7 +23,7 @@ from data.verifiers.statements import BOX, Statement, final_statements
 from data.verifiers.statements import statements as all_statements
 
 NAME = "math"
-VERSION = "4+math-verify-0.9.0"
+VERSION = "5+math-verify-0.9.0"
 INLINE = False
 PART = re.compile(r"[\s.,;:*_$)\]\\]*\n\s*[*_#(]*\s*(?:part\s*)?\(?(?:[a-h]|[ivx]{1,4}|[1-9])[).:][\s).:*_$\\\[(]*", re.IGNORECASE)
 

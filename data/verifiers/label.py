@@ -17,7 +17,7 @@ from data.verifiers.statements import Statement
 from data.verifiers.texts import HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "label"
-VERSION = "3"
+VERSION = "4"
 INLINE = True
 KEY = r"(?:label|verdict|classification|category|rating)"
 GRAMMAR = grammar(

@@ -17,7 +17,7 @@ from data.verifiers.settling import settle
 from data.verifiers.statements import Statement, final_statements
 
 NAME = "number"
-VERSION = "3"
+VERSION = "4"
 INLINE = True
 NUMERAL = re.compile(rf"\d|{NUMBER_WORD.pattern}", re.IGNORECASE)
 BY_LANGUAGE = re.compile(r"[,，．]|\.(?![0-9]{1,2}(?![0-9\\]|[^\x00-\x7f])|[0-9]{4})")

@@ -51,12 +51,14 @@ TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
 SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|write)s?"
 ATTRIBUTED = re.compile(
     rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students?|many|one)\s+(?:(?:often|\w+ly)\s+)?{SAYING}"
-    r"|(?:I|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)|perhaps|maybe|possibly|vielleicht|peut-être|quizás|forse|talvez|возможно"
+    r"|(?:I|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)"
+    r"|(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s)(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás|forse|talvez|возможно)"
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
     rf"|(?<!\bI)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b",
     re.IGNORECASE,
 )
-"""Before a statement that is others', was one's own before, may be one, or would be a mistake, in the same clause."""
+"""Before a statement that is others', was one's own before, may be one, or would be a mistake, in the same clause; "or perhaps" adds a
+second one."""
 DENIED = re.compile(r"(?:not|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
 """Behind a verb: what is not the answer."""
 DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")

@@ -19,11 +19,11 @@ COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathi
 TEX = re.compile(r"\\([ %_&#$])|\\[()\[\]]|\\(?:left|right)(?![A-Za-z])")
 FENCE = re.compile(r"\A```[\w+-]*\n(.*?)\n?```\Z", re.DOTALL)
 WRAPPED = re.compile(
-    r"\A(?:\*\*(?P<a>.+)\*\*|__(?P<b>.+)__|\*(?P<c>[^*]+)\*|`(?P<d>[^`]+)`|\$\$?(?P<e>[^$]+)\$\$?"
+    r"\A(?:\*\*(?P<a>(?:(?!\*\*).)+)\*\*|__(?P<b>.+)__|\*(?P<c>[^*]+)\*|`(?P<d>[^`]+)`|\$\$?(?P<e>[^$]+)\$\$?"
     r"|[\"“„«「](?P<f>.+)[\"”“»」]|['‘](?P<g>.+)['’])\Z",
     re.DOTALL,
 )
-LOOSE = re.compile(r"\A(?:\*+(?=[^*]*\Z)|\$+(?=[^$]*\Z)|`+(?=[^`]*\Z))|(?<![*])(?:(?<=[\w.])\*\*|`+)\Z")
+LOOSE = re.compile(r"\A(?:\*+(?=[^*]*\Z)|\$+(?=[^$]*\Z)|`+(?=[^`]*\Z))|(?<![*])(?:(?<=[^\s*])\*\*|`+)\Z")
 """A mark of which the other one stands outside of the value."""
 BECAUSE = re.compile(rf",?\s+(?:{REASON}|due\s+to|given\s+that)\b|，\s*(?:因为|因為|所以|由于)|なので", re.IGNORECASE)
 """Where a reason begins, if a value is to be read without one."""

@@ -22,7 +22,7 @@ NOT_CONTENT = {".md", ".lock"}
 def training_id(job: Job, *, code: str = "") -> str:
     """Hash of all that a training depends on: settings, lessons, starting weights with their tokenizer and template, seed, prompt, code."""
     start = None if job.start is None else folder_hash(job.start)
-    settings = (job.training.model_dump(exclude={"guard"}), job.objective.model_dump())  # a guard decides no weights
+    settings = (job.training.model_dump(exclude={"guard"}), job.objective.model_dump(exclude={"upon"}))  # these decide no weights
     return content_id("training", *settings, file_hash(job.lessons), folder_hash(job.base), start, job.seed, job.instruction, code)
 
 

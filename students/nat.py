@@ -167,7 +167,7 @@ def save(model: nn.Module, folder: Path, settings: Nat, *, base_name: str) -> No
         "peft_type": NAT,
         "base_model_name_or_path": base_name,
         "layers": sorted(layers),
-        "unit": settings.model_dump(),
+        "unit": settings.model_dump(exclude={"upon"}),
         "rank": first.positive.down.out_features,
         "scale": first.positive.scale,
         "negative_rank": first.negative.down.out_features,

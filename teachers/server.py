@@ -50,7 +50,7 @@ NEUTRAL = {
 TIMEOUT_TRIES = 2
 """Of a request that times out: it would take as long again."""
 FIRST_ANSWERS = 5
-"""So many finished answers without any thinking are no accident."""
+"""So many finished answers without any thinking, or so many that hide some of it, are no accident."""
 HIDING = 2
 HIDING_GAP = 64
 """A server that counts over so many times the tokens of its texts, and so many more, hides some."""
@@ -112,7 +112,7 @@ class ServerEngine:
         self._model, self._batch = spec.model, spec.batch
         self._key = _key_of(self._arguments.key_variable)
         self._decoder = Decoder(spec.model.folder)
-        self._jitter, self._without_thinking = Random(), 0
+        self._jitter, self._without_thinking, self._hiding = Random(), 0, 0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="server engine", daemon=True)
         self._thread.start()
@@ -259,10 +259,10 @@ class ServerEngine:
         if token_ids is None:
             ends = (min(self._decoder.stop_ids),) if reason == "stop" else ()
             token_ids = (*text_ids(self._decoder.tokenizer, text), *ends)
-        else:
+        elif self._arguments.api == "completions":
+            text = self._decoder.text(token_ids)
+        if given or (counted or 0) < len(token_ids):  # some servers leave the thinking out of their count
             counted = None
-            if self._arguments.api == "completions":
-                text = self._decoder.text(token_ids)
         status = FINISHED.get(reason, Status.ERROR)
         if self._arguments.thinks and request.question is not None and status is Status.OK:
             self._check_thinking(text, len(token_ids), counted)
@@ -270,19 +270,24 @@ class ServerEngine:
         return Completion(request, status, reason, text, token_ids, detail, counted)
 
     def _check_thinking(self, text: str, tokens: int, counted: int | None) -> None:
-        """Refuse a server whose first answers do not hold their thinking: cut off on the way, hidden by the server, or not there at all."""
-        if self._without_thinking < 0:
-            return
-        is_hidden = counted is not None and counted > HIDING * tokens + HIDING_GAP
-        is_without = not split(text).thinking
-        self._without_thinking = self._without_thinking + 1 if is_without or is_hidden else -1
-        if self._without_thinking >= FIRST_ANSWERS:
-            lacking = "no thinking, neither as `reasoning` nor between think tags"
-            partly = f"a part of what was written: of {counted} tokens {tokens}, the rest of the thinking is hidden"
-            raise ParamsError(
-                f"the first {FIRST_ANSWERS} answers of {self._arguments.model!r} hold {lacking if is_without else partly}; start the "
-                f"server with its reasoning parser, set api: completions, or thinks: false. One: {self._shown(text)!r}"
-            )
+        """Refuse a server whose answers do not hold their thinking: the first ones none at all, or now and then only a part of it."""
+        if counted is not None and counted > HIDING * tokens + HIDING_GAP:
+            self._hiding += 1
+            if self._hiding >= FIRST_ANSWERS:
+                raise self._without(
+                    f"{FIRST_ANSWERS} answers", f"only a part of what was written, this one {tokens} of {counted} tokens", text
+                )
+        if self._without_thinking >= 0:
+            self._without_thinking = -1 if split(text).thinking else self._without_thinking + 1
+            if self._without_thinking >= FIRST_ANSWERS:
+                lacking = "no thinking, neither as `reasoning` nor between think tags"
+                raise self._without(f"the first {FIRST_ANSWERS} answers", lacking, text)
+
+    def _without(self, answers: str, held: str, text: str) -> ParamsError:
+        return ParamsError(
+            f"{answers} of {self._arguments.model!r} hold {held}; start the server with its reasoning parser, set api: completions, or "
+            f"thinks: false. One: {self._shown(text)!r}"
+        )
 
     async def _probe(self) -> None:
         """One request before all others: is the model there, is its template ours, does it keep to its budget and stop where it should?"""

@@ -32,6 +32,7 @@ from pipeline.support.draws import first_draws
 from pipeline.support.engines import instruction_of, tokenizer_of
 from pipeline.support.params import ModelSource, Params
 from pipeline.support.stage import Statistics
+from teachers.shortening import Shortened
 
 ROOT = Path(__file__).parents[2]
 TRAINING, DRAWS = 15, 4
@@ -334,7 +335,19 @@ def test_a_model_that_fails_too_often_while_it_shortens_stops_the_stage(teacher:
     params = changed(params_of(teacher, script, right_share=1.0), shorten=rewrite, students=students)
     long = sampled(params, problems)
     verdicts = [Verdict(trace_id=t.id, verifier="number", version="1", outcome=Outcome.RIGHT, extracted=None, detail="") for t in long]
-    engine = {"kind": "scripted", "max_model_length": 8192, "arguments": {"script": str(script), "error_share": 0.9}}
-    failing = changed(params, sample={**params.sample.model_dump(), "engine": engine})
-    with pytest.raises(StageError, match=r"completions ended in error or timeout; of \d+ at most 50.0% may \(max_errors\)"):
-        shorten(failing, problems, traces=long, verdicts=verdicts, statistics=Statistics("shorten"))
+
+    def shortened(traces: list[Trace], max_model_length: int, error_share: float) -> Shortened:
+        engine = {
+            "kind": "scripted",
+            "max_model_length": max_model_length,
+            "arguments": {"script": str(script), "error_share": error_share},
+        }
+        own = changed(params, sample={**params.sample.model_dump(), "engine": engine})
+        return shorten(own, problems, traces=traces, verdicts=verdicts, statistics=Statistics("shorten"))
+
+    few = [trace for trace in long if trace.problem_id in {t.problem_id for t in long[: 3 * DRAWS]}]
+    for traces in (long, few):  # more than ten failures, and fewer
+        with pytest.raises(StageError, match=r"completions ended in error or timeout; of \d+ at most 50.0% may \(max_errors\)"):
+            shortened(traces, 8192, 0.95)
+    refused = shortened(long, 600, 0.0)
+    assert not refused.table() and refused.dropped.total() > 0, "prompts that do not fit are no failures"

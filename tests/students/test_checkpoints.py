@@ -4,7 +4,7 @@ import pytest
 
 from students.checkpoints import folder_hash, last_complete, mark_complete, publish, remove_incomplete, training_id
 from students.job import Job
-from students.settings import Redi, Training, Unlikelihood
+from students.settings import Nat, Redi, Training, Unlikelihood
 
 
 @pytest.fixture
@@ -59,6 +59,8 @@ def test_other_lessons_settings_seed_or_prompt_are_another_training(inputs):
         {"objective": Unlikelihood(kind="unlikelihood")},
     ]
     assert all(training(**{**inputs, **other}) != before for other in others)
+    nat = Nat(kind="nat")
+    assert training(**inputs, objective=nat) == training(**inputs, objective=nat.model_copy(update={"upon": "any"})), "a permission alone"
     assert training_id(Job(**inputs), code="other") != before
     inputs["lessons"].write_text('{"a": 1}\n')
     assert training(**inputs) != before

@@ -4,9 +4,10 @@ import json
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from itertools import chain, cycle, repeat
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from teachers.engine import Completion, EngineSpec, Listed, ModelRef, Question, 
 from teachers.generate import Generator
 from teachers.hf import HfEngine
 from teachers.probe import PROBE_TOKENS
-from teachers.server import FIRST_ANSWERS, ServerEngine
+from teachers.server import FIRST_ANSWERS, HIDING, HIDING_GAP, ServerEngine
 from teachers.serving import Server, ServeSettings, machine_arguments
 
 CHANCE = SamplingSettings(1.0, 0.9, 40)
@@ -312,16 +313,28 @@ def test_completions_without_any_thinking_are_refused_but_not_what_goes_on_from_
     assert len(generated(spec(folder, [address]), [request._replace(question=None) for request in requests(tokenizer)])) == 24
 
 
-def test_a_server_that_hides_a_part_of_its_thinking_is_refused(web, tokenizer, folder: Path) -> None:
+def counting(counts: Iterator[int]) -> Page:
     choice = {"finish_reason": "stop", "message": {"reasoning": "I add.", "content": "It is 4."}}
-    for counted, refused in ((900, True), (12, False)):
-        page = json.dumps({"choices": [choice], "usage": {"completion_tokens": counted}})
-        own = spec(folder, [web(Served(tokenizer, lambda path, body, page=page: (200, page)))], api="chat")
-        if refused:
-            with pytest.raises(ParamsError, match=f"a part of what was written: of {counted} tokens"):
-                generated(own, requests(tokenizer))
-        else:
-            assert {c.counted for c in generated(own, requests(tokenizer)).values()} == {counted}
+    return lambda path, body: (200, json.dumps({"choices": [choice], "usage": {"completion_tokens": next(counts)}}))
+
+
+def test_a_server_that_hides_a_part_of_its_thinking_is_refused(web, tokenizer, folder: Path) -> None:
+    made = len(completion_ids(tokenizer, "<think>I add.</think>It is 4."))
+    most = HIDING * made + HIDING_GAP
+    own = spec(folder, [web(Served(tokenizer, counting(repeat(most))))], api="chat")
+    assert {c.tokens for c in generated(own, requests(tokenizer)).values()} == {most}
+    mixed = chain([made, made], repeat(most + 1, FIRST_ANSWERS - 1), repeat(made))
+    own = spec(folder, [web(Served(tokenizer, counting(mixed)))], api="chat", in_flight=1)
+    assert len(generated(own, requests(tokenizer))) == 24
+    own = spec(folder, [web(Served(tokenizer, counting(cycle([made, most + 1]))))], api="chat", in_flight=1)
+    with pytest.raises(ParamsError, match=f"{FIRST_ANSWERS} answers of 'big' hold only a part .* this one {made} of {most + 1} tokens"):
+        generated(own, requests(tokenizer))
+
+
+def test_a_count_that_leaves_the_thinking_out_is_not_believed(web, tokenizer, folder: Path) -> None:
+    made = len(completion_ids(tokenizer, "<think>I add.</think>It is 4."))
+    own = spec(folder, [web(Served(tokenizer, counting(repeat(made - 3))))], api="chat")
+    assert {c.tokens for c in generated(own, requests(tokenizer)).values()} == {made}
 
 
 @pytest.mark.parametrize("usage", [None, {}, {"completion_tokens": None}, {"completion_tokens": 0}, [3]])

@@ -13,7 +13,7 @@ from string import ascii_uppercase
 from data.records import ChoiceReference
 from data.verifiers.contract import Judgement
 from data.verifiers.phrases import COLON, DRESS, NAMELY, RETRACTION
-from data.verifiers.statements import Statement
+from data.verifiers.statements import ANSWER_KEY, Statement
 from data.verifiers.texts import BECAUSE, CONTRAST, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "choice"
@@ -27,17 +27,19 @@ ARTICLE = r"(?:(?:(?i:the|die|der|das|la|le|el|il|l')|(?-i:[ao]))\s+)?"
 NOUN = rf"{ARTICLE}(?:(?i:{OPTION})\s*)?"
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 ORDINAL = rf"(?P<ordinal>{'|'.join(ORDINALS)}|last)\s+(?:option|choice|answer|one)"
+I_CHOOSE = r"\bI(?:['’]d|['’]ll|\s+would|\s+will)?\s+(?:choose|select|pick|go\s+with)"
 GRAMMAR = grammar(
     rf"\b(?:correct|right|best)\s+(?:option|choice|answer|letter)\b{DRESS}(?:{COLON}|\s+is\b)",
-    r"\bI\s+(?:choose|select|pick)\s+(?=(?:option|choice|letter)\b)",
-    r"\bI\s+(?:choose|select|pick)\s+(?=\([A-Za-z]\)|[A-Z](?:\.|\s*\Z|\s*\n))",
+    rf"\b(?:alternativa|opción|opção|opzione|lettre|letra|lettera)\s+(?:correcta|correta|corretta|correcte|certa){DRESS}{COLON}",
+    rf"{I_CHOOSE}\s+(?=(?:option|choice|letter)\b)",
+    rf"{I_CHOOSE}\s+(?=\([A-Za-z]\)|[A-Z](?:\.|\s*\Z|\s*\n))",
     r"故选|因此选|所以选",
-    holding=rf"\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?(?:\s\([^()\n]{{1,80}}\))?|\d{{1,2}})|(?-i:[A-Z])|the\s+{ORDINAL})"
+    holding=rf"{ANSWER_KEY}(?P<key>[^\"'{{}}\n]+?)[\"']?\s*(?:[,}}\n]|\Z)|\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?(?:\s\([^()\n]{{1,80}}\))?|\d{{1,2}})|(?-i:[A-Z])|the\s+{ORDINAL})"
     r"(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about))",
 )
 ALONE = re.compile(rf"{NOUN}(?:\((?P<a>[A-Za-z])\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
 LETTERED = re.compile(
-    rf"{NOUN}(?:[(\[](?P<a>[A-Za-z])[)\]]\s*[:.–—-]?|(?P<b>[A-Za-z])\)|(?P<c>[A-Z])\s*[.:]|(?P<d>[A-Z])\s+[–—-]\s)\s*(?P<text>.+)\Z",
+    rf"{NOUN}(?:[(\[](?P<a>[A-Za-z])[)\]]\s*(?:[:.]|[–—-](?=\s))?|(?P<b>[A-Za-z])\)|(?P<c>[A-Z])\s*[.:]|(?P<d>[A-Z])\s+[–—-]\s)\s*(?P<text>.+)\Z",
     re.DOTALL,
 )
 BRACKETED = re.compile(rf"{NOUN}(?P<d>[A-Z])\s*\((?P<text>[^()]+)\)\Z")
@@ -60,6 +62,7 @@ REJECTED = re.compile(
 )
 """What a review says of an option."""
 TAKEN_BACK = re.compile(rf"[\s,]*(?:(?:but|and)\s+)?(?:it|that|this|which)(?:['’]s|\s+is|\s+was)\s+{WRONG}", re.IGNORECASE)
+REASONED = re.compile(r"[*(]*[A-Z][)*.]*,?\s+(?:because|since|weil|parce\s+que|porque|perché|потому)\b")
 IDENTIFIED = re.compile(
     r"[\s,;:–—-]*(?:(?:so|donc|also|but|and|or|as\s+well\s+as|as\s+(?:is|are)|i\.e\.|meaning)(?!\w)[\s,]*)?"
     r"(?:(?:(?:which|that|this|it)|(?:since|as|because)\s+(?:it|this|that|(?:option\s+)?[a-z]))"
@@ -69,8 +72,9 @@ IDENTIFIED = re.compile(
 )
 """Between a letter and what its option is said to be, or a second option."""
 ALSO_RIGHT = re.compile(
-    r"[\s,;]*(?:so|but|and|as\s+well\s+as)\b.*\b(?:also|too|as\s+well|as\s+good|equally|the\s+answer|correct|right)\b",
-    re.DOTALL | re.IGNORECASE,
+    r"\b(?:right|correct)\s+(?:also|too|as\s+well)\b|\b(?:also|equally)\s+(?:right|correct|good)\b|\bas\s+good\b|\bbut\s+also\b"
+    r"|\bis\s+the\s+(?:(?:right|correct)\s+)?answer\b",
+    re.IGNORECASE,
 )
 """Behind a letter: a second one is as good."""
 END = re.compile(r"[.,;:!?](?=\s|\Z)|\s\(|\n")
@@ -95,7 +99,7 @@ def statements(reference: ChoiceReference, answer_text: str) -> list[Statement]:
     for letter, option in _lettered(reference):
         if RETRACTION.match(f"{option},"):  # "B. No" takes nothing back where that is an option
             answer_text = answer_text.replace(f"{letter}. {option}", f"{letter}) {option}")
-    return stated_or_whole(answer_text, GRAMMAR, lambda text: _read(reference, text) is not None)
+    return stated_or_whole(answer_text, GRAMMAR, lambda text: (_read(reference, text) or _with_reason(reference, text)) is not None)
 
 
 def gold_text(reference: ChoiceReference) -> str:
@@ -107,7 +111,7 @@ def _stated(reference: ChoiceReference, statement: Statement) -> str | None:
     """The letter that a statement names. "B. Paris" contradicts itself where Paris is another option; "B. Paris is large." does not."""
     behind = statement.line[len(statement.text) :].lstrip(". ") if statement.line.startswith(statement.text) else ""
     letter = _read(reference, statement.text)
-    if letter is not None and _said_to_be(reference, behind) not in (None, letter):
+    if letter is not None and (_said_to_be(reference, behind) not in (None, letter) or _adds_another(reference, letter, behind)):
         return None
     letter = letter or (_read(reference, statement.line) if statement.line else None)
     return letter or _before_contrast(reference, statement.text) or _before_reason(reference, statement.text)
@@ -120,6 +124,11 @@ def _before_contrast(reference: ChoiceReference, text: str) -> str | None:
     return None if letter is None or _read(reference, others[0]) == letter else letter
 
 
+def _with_reason(reference: ChoiceReference, text: str) -> str | None:
+    """The letter of a whole answer that is a letter and why."""
+    return _before_reason(reference, text) if REASONED.match(text) else None
+
+
 def _before_reason(reference: ChoiceReference, text: str) -> str | None:
     """The letter that a text names before a reason, unless that is another option ("B, which is Paris"; "B, so C") or takes it back."""
     found = BECAUSE.search(text)
@@ -130,8 +139,7 @@ def _before_reason(reference: ChoiceReference, text: str) -> str | None:
     said = _said_to_be(reference, reason)
     if said not in (None, letter) or (said is None and TAKEN_BACK.match(reason)):
         return None
-    is_second = ALSO_RIGHT.match(reason) and not NEGATION.search(reason) and _mentioned(reference, reason) - {letter}
-    return None if is_second else letter
+    return None if _adds_another(reference, letter, reason) else letter
 
 
 def _said_to_be(reference: ChoiceReference, behind: str) -> str | None:
@@ -165,7 +173,7 @@ def _read(reference: ChoiceReference, said: str) -> str | None:
             return agreeing(reference, _known(reference, _group(found)), INTRODUCED.sub("", found["text"], count=1))
     spoken = SPOKEN.match(text)
     letter = _exactly(reference, _known(reference, _group(spoken)), INTRODUCED.sub("", spoken["text"], count=1)) if spoken else None
-    return letter or _by_position(reference, text) or _by_beginning(reference, text)
+    return letter or _by_position(reference, text) or _by_position_and_text(reference, text) or _by_beginning(reference, text)
 
 
 def _group(found: re.Match[str]) -> str:
@@ -198,11 +206,17 @@ def _goes_elsewhere(reference: ChoiceReference, letter: str, text: str) -> bool:
     plain, rest = _plain(text), undressed(text).replace(undressed(reference.options[ascii_uppercase.index(letter)]), "")
     others = [(own.lower(), re.escape(_plain(option))) for own, option in _lettered(reference) if own != letter]
     return (
-        any(re.search(rf"\b{own}[*_]*{BEFORE_TEXT}\s*{option}(?!\w)", plain) for own, option in others)
+        _adds_another(reference, letter, rest)
+        or any(re.search(rf"\b{own}[*_]*{BEFORE_TEXT}\s*{option}(?!\w)", plain) for own, option in others)
         or any(_known(reference, other) not in (None, letter) for other in LISTED.findall(f"\n{rest}"))
         or RETRACTION.search(rest) is not None
         or REJECTED.search(END.split(rest, maxsplit=1)[0]) is not None
     )
+
+
+def _adds_another(reference: ChoiceReference, letter: str, text: str) -> bool:
+    """Whether a text calls another option right beside one."""
+    return ALSO_RIGHT.search(text) is not None and not NEGATION.search(text) and bool(_mentioned(reference, text) - {letter})
 
 
 def _mentioned(reference: ChoiceReference, text: str) -> set[str]:
@@ -229,13 +243,20 @@ def _by_position(reference: ChoiceReference, text: str) -> str | None:
     return by_position if starting <= {by_position} else None  # "2" may be the second option, or the one of 2 km
 
 
+def _by_position_and_text(reference: ChoiceReference, text: str) -> str | None:
+    """The letter of "the second option, London"."""
+    position, comma, behind = text.partition(",")
+    letter = _by_position(reference, undressed(position)) if comma else None
+    return letter if letter and _option(reference, behind) == letter else None
+
+
 def _by_beginning(reference: ChoiceReference, text: str) -> str | None:
     """The longest option that a text begins with, before a punctuation mark, if it names no other."""
     plain = _plain(text)
     fitting = [
         (len(_plain(option)), letter)
         for letter, option in _lettered(reference)
-        if re.match(rf"{re.escape(_plain(option))}\s*[,;:(–—]", plain)
+        if re.match(rf"{re.escape(_plain(option))}\s*(?:[,;:(–—]|\.\s)", plain)
     ]
     if not fitting:
         return None

@@ -99,10 +99,10 @@ def _is_plural(gold: Value) -> bool:
 def _boxes_of_parts(text: str, finals: list[Statement]) -> list[Statement]:
     """The last boxes that are made together, or follow each other as the answers of parts; empty where the last is no box."""
     found = all_statements(text)
-    first = found.index(finals[0])
+    first = found.index(finals[0]) if finals[0] in found else 0  # what is taken back is none of them
     while first > 0 and PART.fullmatch(text, found[first - 1].end, found[first].start):
         first -= 1
-    boxes = found[first:]
+    boxes = found[first:] if finals[0] in found else []
     return boxes if all(BOX.search(text, box.start, box.end) and box.firm for box in boxes) else []
 
 

@@ -20,6 +20,9 @@ COMMA_WORD = re.compile(
 )
 """Words of languages with a decimal comma: German, French, Spanish, Italian, Portuguese, Russian."""
 POINT_WORD = re.compile(r"\b(?:the|is|are|and|of|so|answer)\b", re.IGNORECASE)
+REPEATING = re.compile(
+    r"(?P<whole>\d*)\.(?P<fixed>\d*)(?:\\(?:overline|bar|dot)\s*\{?(?P<period>\d+)\}?|\((?P<bracketed>\d+)\)|(?P<dots>\s*\\ldots))"
+)
 
 
 class UnclearMarkError(ValueError):
@@ -40,6 +43,20 @@ def ascii_digits(text: str) -> str:
 def plain_numbers(text: str, *, comma: bool = False) -> str:
     """All numbers without grouping marks and with a decimal point; `comma`: in a language with a decimal comma. Raises UnclearMarkError."""
     return NUMBER.sub(lambda found: _plain(found[0], comma), text)
+
+
+def repeating(found: re.Match[str]) -> str:
+    """A repeating decimal as a fraction; one whose period is not clear stays as it is and cannot be read."""
+    whole, fixed = found["whole"] or "0", found["fixed"]
+    period = found["period"] or found["bracketed"]
+    if found["dots"]:
+        clear = re.fullmatch(r"(\d*?)(?:(\d)\2{2,}|(\d{2,}?)\3+)", fixed)
+        if clear is None:
+            return found[0]
+        fixed, period = clear[1], clear[2] or clear[3]
+    below = (10 ** len(period) - 1) * 10 ** len(fixed)
+    above = int(whole + fixed + period) - int(whole + fixed)
+    return f"\\frac{{{above}}}{{{below}}}"
 
 
 def _ascii(character: str) -> str:

@@ -25,6 +25,16 @@ BY_LANGUAGE = re.compile(r"[,，．]|\.(?![0-9]{1,2}(?![0-9\\]|[^\x00-\x7f])|[0-
 OR = re.compile(r",?\s+or\s+")
 BRACKETED = re.compile(r"(?P<before>[^()]*)\((?P<inside>[^()]+)\)(?P<behind>[^()]*)")
 """A second spelling of the same number: "1/4, or 25%", "eighteen (18) dollars"."""
+SENTENCE = re.compile(
+    r"(?P<subject>[A-Z][^\W\d]*(?:\s[^\W\d][\w'’]*){1,11}?)\s(?P<number>(?:[$€£¥₹]\s?|(?:only|about|exactly)\s|a\s+total\s+of\s)*-?\d[^\n]*)"
+)
+"""A sentence that says a number of somebody, as some models write behind "Answer:"."""
+NO_VALUE = re.compile(
+    r"\b(?:step|option|question|part|problem|example|equation|case|chapter|page|line|section|figure|not|never|no|if|than|least|most|over|under"
+    r"|between|from|cannot|or|either)\b|n['’]t\b",
+    re.IGNORECASE,
+)
+"""In a sentence before a number: what names, bounds or denies it."""
 
 
 def judge(reference: NumberReference, answer_text: str) -> Judgement:
@@ -56,13 +66,21 @@ def _read(text: str, comma: bool) -> Quantity | None:
     """The number that a statement says, once or several times over."""
     whole = read_quantity(text, comma=comma)
     bracketed = BRACKETED.fullmatch(text)
-    if bracketed and NUMERAL.search(bracketed["inside"]):
+    if bracketed and "=" not in bracketed["behind"] and NUMERAL.search(bracketed["inside"]):
         outside = bracketed["before"] + bracketed["behind"]
         spellings = [*([outside] if re.search(r"\w", outside) else []), bracketed["inside"]]
     else:
         spellings = OR.split(text)
     if spellings == [text]:
-        return whole
+        return whole or _of_sentence(text, comma)
     first, *others = [read_quantity(spelling, comma=comma) for spelling in spellings]
     same = first is not None and all(other and (first.answered_by(other) or other.answered_by(first)) for other in others)
     return first if same else None
+
+
+def _of_sentence(text: str, comma: bool) -> Quantity | None:
+    """The only number of a sentence."""
+    found = SENTENCE.fullmatch(text)
+    if found is None or NO_VALUE.search(found["subject"]) or NUMERAL.search(found["subject"]):
+        return None
+    return read_quantity(found["number"], comma=comma)

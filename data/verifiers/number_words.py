@@ -26,6 +26,9 @@ PARTS = {
 PART = re.compile(rf"[ -](?P<part>{'|'.join(PARTS)})s?\b", re.IGNORECASE)
 AND_PART = re.compile(rf" and (?P<many>{WORD.pattern}?)[ -](?P<part>{'|'.join(PARTS)})s?\b", re.IGNORECASE)
 HALF = re.compile(r"(?:a |one )?half(?: a(?= dozen\b)|\Z)", re.IGNORECASE)
+A_PART = re.compile(rf"an? (?=(?:{'|'.join(PARTS)})\b)", re.IGNORECASE)
+AND_HALF = re.compile(r"(?P<whole>[a-zäöüß]+)einhalb(?![a-zäöüß])", re.IGNORECASE)
+"""German: "zweieinhalb" is 2 1/2."""
 DOZEN = re.compile(r"a(?= dozen\b)", re.IGNORECASE)
 HAN = re.compile(
     r"[〇零一二两兩三四五六七八九十百千]+(?![^\W\d_])|[〇零一二两兩三四五六七八九十百千]+(?=[个個つ元円万萬亿億])|[零一二两兩三四五六七八九十百千]{2,}"
@@ -63,6 +66,10 @@ def _leading(text: str) -> tuple[str, int] | None:
     for pattern, said in ((HALF, "0.5"), (DOZEN, "1")):
         if alone := pattern.match(text):
             return said, alone.end()
+    if (german := AND_HALF.match(text)) and (whole := _value(german["whole"])):
+        return f"{whole} 1/2", german.end()
+    if part := A_PART.match(text):
+        return "1", part.end() - 1
     if numerals := HAN.match(text):
         digits = _han(numerals[0])
         return None if digits is None else (digits, numerals.end())

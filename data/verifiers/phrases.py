@@ -49,12 +49,18 @@ LEAD = rf"(?:[\s*_:：$\"“„«「'`]|\\[\[(]|{THUS})*"
 TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
 """Between the announcement and a text, whose own dress stays whole."""
 SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|write)s?"
+PERSON = (
+    r"(?:(?:answer|solution)\s+key|(?:solution|answer)s?\s+manual|(?:official|published|given)\s+solutions?|(?:text)?books?|internet|friends?|sisters?"
+    r"|brothers?|teachers?|classmates?|colleagues?|tutors?|professors?|students?|mothers?|fathers?|neighbou?rs?|users?|authors?|people)"
+)
+"""Who may say something that the writer does not."""
 ATTRIBUTED = re.compile(
     rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students?|many|one)\s+(?:(?:often|\w+ly)\s+)?{SAYING}"
     r"|(?:I|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)"
-    r"|(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s)(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás|forse|talvez|возможно)"
+    rf"|{PERSON}\s+(?:\w+\s+)?(?:{SAYING}|said|thought|claimed|argued|wrote|stated)|you\s+(?:\w+\s+)?(?:said|say|claim|claimed|wrote|stated)"
+    r"|my\s+(?:\w+\s+)?guess|(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s)(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|magari|talvez|возможно|наверное|может\s+быть)"
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
-    rf"|(?<!\bI)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b",
+    rf"|(?<!\bI)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
     re.IGNORECASE,
 )
 """Before a statement that is others', was one's own before, may be one, or would be a mistake, in the same clause; "or perhaps" adds a
@@ -62,11 +68,20 @@ second one."""
 DENIED = re.compile(r"(?:not|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
 """Behind a verb: what is not the answer."""
 DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")
+NOT_BUT = re.compile(
+    r"(?:not|nicht|pas|no|non|não|не)\s+[^\n]{1,80}?,?\s+(?:but(?:\s+rather)?|sondern|mais|sino|ma|mas|а)\s+"
+    r"(?!(?:it|that|this|I|we|they|there|es|das|ce|il)\b)",
+    re.IGNORECASE,
+)
+"""Behind a verb: "not 5 but", before what is the answer instead."""
 NEGATED = re.compile(r"\b(?:neither|nor|not|none|doubt|deny|false|unlikely|weder|noch)\b[^.\n]*\Z", re.IGNORECASE)
 """Before a phrase that holds its value, in the same sentence."""
+OTHERWISE = re.compile(r"[.;,]\s*(?:otherwise|or\s+else|ansonsten|sinon)\b", re.IGNORECASE)
+"""Between two statements of which one holds in one case, and the other in another."""
 SUPPOSED = re.compile(
     r"(?:\b(?:suppose|supposing|assume|assuming|assumed|whether|unless|angenommen|supposons|supongamos|supponiamo|suponhamos|допустим)\b"
-    r"|假设)[^.\n。]*\Z"
+    rf"|假设|\baccording\s+to\s+(?:\w+\s+)?{PERSON}\b)[^.\n。]*\Z"
+    r"|\b(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|talvez|возможно|наверное|может\s+быть),\s*\Z"
     r"|(?:\b(?:if|falls|wenn|если)\b|\bsi\s+(?=la\b)|\bse\s+(?=[la]\b)|如果|もし|만약)[^.,\n。，、]*\Z",
     re.IGNORECASE,
 )
@@ -88,7 +103,8 @@ DENIED_AFTER = re.compile(
 """Around a value that is held or boxed: it is denied, or asked."""
 RETRACTION = re.compile(
     r"(?:^|[.!?\n]\s*|[−–—-]\s*|\bbut\s+)(?:oh\s+)?(?:but\s+)?(?:(?:wait|hmm+|oops|sorry|actually|correction|never\s*mind|hold\s+on|my\s+mistake"
-    r"|on\s+second\s+thoughts?|no\s+wait|nein|moment|attends|espera|aspetta)\b|(?:no|nope)\s*(?:[.,!]|\Z))"
+    r"|on\s+second\s+thoughts?|no\s+wait|nein|moment|attend[sz]|attendez|espera|espere|aspett[ai]|warte"
+    r"|подожди(?:те)?|стоп)\b|(?:no|nope|нет)\s*(?:[.,!]|\Z))"
     r"|\b(?:that|this|which)(?:'s|\s+is|\s+was)\s+(?:wrong|incorrect|not\s+(?:right|correct))\b"
     r"|\b(?:that|this)\s+(?:can't|cannot|can\s+not|couldn't|doesn't|does\s+not|isn't|wasn't)\s+(?:be\s+|seem\s+|look\s+|sound\s+|make\s+)?"
     r"(?:right|correct|true|sense)\b"
@@ -96,10 +112,16 @@ RETRACTION = re.compile(
     r"|(?:'s|\s+is)\s+(?:just\s+|only\s+)?an?\s+(?:distractor|trap|trick)\b)"
     r"|\bI\s+(?:made|have\s+made)\s+(?:a|an)\s+(?:mistake|error)\b|\bI\s+(?:misread|miscounted|miscalculated|misunderstood)\b"
     r"|\b(?:scratch|strike|ignore|disregard)\s+that\b|\b(?:take\s+(?:that|it)|(?:reject|discard)\s+(?:it|this|that))\b(?=\s+back|[.,;!]|\s*\Z)"
-    r"|不对|等等|いや、",
+    r"|\b(?:c'est\s+faux|das\s+(?:ist\s+falsch|stimmt\s+nicht)|e?so\s+(?:es|está)\s+(?:incorrecto|mal)|è\s+(?:sbagliato|errato)|está\s+errado"
+    r"|это\s+(?:неверно|неправильно|не\s+так|ошибка))\b|不对|等等|这是错的|いや、|間違い(?:です|だ|でし|まし)",
     re.IGNORECASE,
 )
 """Behind the last statement: its writer takes it back."""
+CONFIRMED = re.compile(
+    r"(?:\b(?:yes|okay|ok|good|great|indeed|so|and)\b[\s,.!]*)*\b(?:that|this|it)(?:['’]s|\s+is)\s+(?:indeed\s+|still\s+)?(?:correct|right|confirmed)\W*\Z",
+    re.IGNORECASE,
+)
+"""At the end of a text: what was said last before stands."""
 CORRECTED_AT_ONCE = re.compile(r"[,;–—-]?\s+(?:(?:no\s+)?wait\b|sorry\b|no\s*[,!:]|actually,?\s+(?=[\w$\\(*-]))", re.IGNORECASE)
 """Directly behind the last statement, in its sentence."""
 INSTEAD = re.compile(
@@ -118,8 +140,10 @@ REASON = (
     r"|weil|da|denn|was|also|car|puisque|parce|donc|porque|ya\s+que|pues|perché|poiché|quindi|pois|então|так\s+как|потому|поскольку"
 )
 NAMELY = r"i\.e|that is|namely|meaning|d\.\s?h|das heißt|nämlich|c'est-à-dire|es decir|cioè|ou seja"
+EXPLAINED = r"\s\((?!\s*(?:or|oder|ou|base|mod|modulo)\b)(?=[^()\n]*(?<![\\{A-Za-z])(?!base\b|modulo\b)[A-Za-z]{4,})"
+"""A bracket with words, which explains a value before it."""
 CLAUSE = re.compile(
-    rf",?\s+(?:{REASON})\b|,\s+(?:{NAMELY}|not|nicht|pas)\b|\s*\(\s*(?:{REASON})\b|，\s*(?:因为|因為|所以|而)|なので|から(?=[、。])|、",
+    rf",?\s+(?:{REASON})\b|,\s+(?:{NAMELY}|not|nicht|pas)\b|\s*\(\s*(?:{REASON})\b|{EXPLAINED}|，\s*(?:因为|因為|所以|而)|なので|から(?=[、。])|、",
     re.IGNORECASE,
 )
 """Where a reason begins, which is no part of the value."""
@@ -132,5 +156,6 @@ LINK = re.compile(
 )
 """Between statements that are made in one breath."""
 TRAILING = re.compile(r"(?:[\s,:=≈，：]|\b(?:and|or|so|thus|the|that|i\.e\.?))+$", re.IGNORECASE)
+PICTURES = re.compile(r"[\s\u2600-\u27bf\ufe0f\U0001f000-\U0001faff]+\Z")
 ENDING = re.compile(r"(?:です|である|だ|입니다|이다|예요|이에요|了)\Z")
 """What a language puts behind the value to end its sentence."""

@@ -13,7 +13,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import NamedTuple
 
-from data.verifiers.marks import UnclearMarkError, ascii_digits, plain_numbers
+from data.verifiers.marks import REPEATING, UnclearMarkError, ascii_digits, plain_numbers, repeating
 from data.verifiers.number_words import NUMBER_WORD, with_digits
 
 MAX_CHARACTERS = 200
@@ -63,7 +63,7 @@ QUANTITY = re.compile(
 )
 LETTER = r"[^\W\d_\u00b2\u00b3\u00b9\u0370-\u03ff\u2070-\u209f]"
 UNIT = re.compile(
-    rf"[ -]?(?:{LETTER}|µ(?=[A-Za-z])|[\u0300-\u036f\u0900-\u0dff°€£¥₹₩₽¢'’()\" -]|\.(?=[A-Za-z ]|$)"
+    rf"[ -]?(?:{LETTER}|µ(?=[A-Za-z])|[\u0300-\u036f\u064b-\u065f\u0900-\u0dff°€£¥₹₩₽¢'’()\" -]|\.(?=[A-Za-z ]|$)"
     rf"|(?:(?<={LETTER})|(?<={LETTER} ))\^ ?\{{?-?[1-9]\}}?|(?<={LETTER})[²³]"
     rf"|/ ?(?:(?:{LETTER}){{2}}|[hsdLlgmчс](?!{LETTER}))|[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])*"
 )
@@ -94,6 +94,7 @@ POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 WORDS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 REPLACED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\\(?:dfrac|tfrac|cfrac)(?![A-Za-z])"), r"\\frac"),
+    (REPEATING, repeating),
     (re.compile(r"\\(?:left|right|displaystyle|boldsymbol)(?![A-Za-z])"), ""),
     (re.compile(r"\\!|\{,\}(?=$)"), ""),
     (re.compile(r"\{,\}"), ","),

@@ -17,6 +17,7 @@ from data.verifiers.phrases import (
     ANSWER,
     ATTRIBUTED,
     CLAUSE,
+    CONFIRMED,
     CORRECTED_AT_ONCE,
     CORRECTION,
     DENIED,
@@ -28,6 +29,9 @@ from data.verifiers.phrases import (
     LEAD,
     LINK,
     NEGATED,
+    NOT_BUT,
+    OTHERWISE,
+    PICTURES,
     REFUSED,
     RETRACTION,
     SUPPOSED,
@@ -38,6 +42,8 @@ MAX_CONTENT_CHARACTERS = 300
 LOOK_BACK = 60
 """Characters before a statement that may deny or suppose it."""
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+BARE_BOX = re.compile(r"(\\boxed)[ ]([0-9A-Za-z])(?![0-9A-Za-z])")
+"""One token needs no braces."""
 TAG = re.compile(r"<(?P<close>/?)answer>", re.IGNORECASE)
 BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
 """A brace, or an escaped character, which is none."""
@@ -98,10 +104,13 @@ def _may_be_number(text: str) -> bool:
     return bool(VALUE.search(text) or NUMBER_WORD.search(text) or TRUTH.fullmatch(text)) or with_digits(text) != text
 
 
+ANSWER_KEY = r"[\"'](?:final[_ ])?answer[\"']\s*:\s*[\"']?"
+"""A key of JSON before an answer."""
 NUMERIC = Grammar(
     re.compile(rf"(?:{ANSWER}){LEAD}", re.IGNORECASE | re.MULTILINE),
-    re.compile(r"####[ \t]*(?=[*_\s]*[-+−$€£¥₹\\.\d(])"),
+    re.compile(r"####[ \t]*(?=[*_\s]*[-+−$€£¥₹\\.\d(])(?![*_\s]*\d+[.)]\s+[^\W\d])"),
     _may_be_number,
+    holding=re.compile(rf"{ANSWER_KEY}(?P<value>[^\"'{{}}\n]+?)[\"']?\s*(?:[,}}\n]|\Z)", re.IGNORECASE),
 )
 """Numbers and expressions."""
 
@@ -118,14 +127,18 @@ def final_statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
 
 
 def _taken_back(text: str, last: Statement) -> re.Match[str] | None:
-    """Where a writer takes his last statement back, or says that it should be another."""
+    """Where a writer takes his last statement back, or says that it should be another; not where he looks again and confirms it."""
+    if (confirmed := CONFIRMED.search(text, last.end)) and _plain(SENTENCE_END.sub("", text[: confirmed.start()])).endswith(
+        _plain(last.text)
+    ):
+        return None
     others = (instead for instead in INSTEAD.finditer(text, last.end) if not _plain(instead["value"]).startswith(_plain(last.text)))
     return RETRACTION.search(text, max(0, last.end - 1)) or CORRECTED_AT_ONCE.match(text, last.end) or next(others, None)
 
 
 def statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
     """All explicit statements in the order in which they begin."""
-    text = without_idle_tags(text, grammar)
+    text = BARE_BOX.sub(r"\1{\2}", without_idle_tags(text, grammar))
     phrases = (*grammar.announced.finditer(text), *grammar.marked.finditer(text))
     holding = grammar.holding.finditer(text) if grammar.holding else ()
     opened = [
@@ -261,9 +274,11 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     leads_on = stop is None and limit == following < len(text)
     if (stop and stop[0] in "?？") or REFUSED.search(text, max(0, start - LOOK_BACK), start) or _is_supposed(text, start):
         return None
+    if (instead := NOT_BUT.match(text, begin, end)) and not COLON.search(text, start, begin):
+        begin = instead.end()
     clause = grammar.clause.search(text, begin, end)
     end = clause.start() if clause else end
-    content = text[begin:end]
+    content = PICTURES.sub("", text[begin:end])
     if leads_on and not clause:
         content = TRAILING.sub("", OPENED.sub("", content)).strip()
         return Statement(content, start, end, firm=False) if grammar.may_be_value(content) else None
@@ -286,4 +301,6 @@ def _one_breath(gap: str) -> bool:
     """Whether two statements with this text between them are made together."""
     if CORRECTION.search(gap):
         return False
+    if OTHERWISE.search(gap):
+        return True
     return LINK.fullmatch(gap) is not None or SENTENCE_END.search(gap) is None

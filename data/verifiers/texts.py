@@ -16,7 +16,7 @@ MAX_WHOLE_CHARACTERS = 1000
 MARKED = re.compile(r"^####[ \t]*(?=\S[^\n]*\s*\Z)", re.MULTILINE)
 """GSM8K's mark on the last line; elsewhere it is a heading."""
 COMMAND = re.compile(r"\\(?:text|textbf|textit|textrm|texttt|mathrm|mathbf|mathit|mathsf|mbox|operatorname)\s*\{([^{}]*)\}")
-TEX = re.compile(r"\\([ %_&#$])|\\[()\[\]]|\\(?:left|right)(?![A-Za-z])")
+TEX = re.compile(r"\\([ %_&#${}])|\\[()\[\]]|\\(?:left|right)(?![A-Za-z])")
 FENCE = re.compile(r"\A```[\w+-]*\n(.*?)\n?```\Z", re.DOTALL)
 WRAPPED = re.compile(
     r"\A(?:\*\*(?P<a>(?:(?!\*\*).)+)\*\*|__(?P<b>.+)__|\*(?P<c>[^*]+)\*|`(?P<d>[^`]+)`|\$\$?(?P<e>[^$]+)\$\$?"

@@ -10,6 +10,7 @@ import re
 import unicodedata
 
 from data.verifiers.formula.brackets import argument
+from data.verifiers.marks import REPEATING, repeating
 
 OR, AND = "⋁", "⋀"
 FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|max|min|gcd|lcm"
@@ -29,6 +30,7 @@ SYNONYMS = (
     (re.compile(r"\\(?:left|right|[bB]igg?[lr]?|displaystyle|textstyle|limits|boldsymbol|rm|bf|it)(?![A-Za-z])"), ""),
     (re.compile(r"(?<!\\)\\!|\{\}(?=\d)"), ""),
     (re.compile(r"\\math(?:bf|it|sf|normal)\s*\{\s*([A-Za-z])\s*\}"), r"\1"),
+    (re.compile(r"\\mathrm\s*\{\s*i\s*\}"), "i"),
     (re.compile(r"\\(?:math(?:rm|bf|it|sf|normal)|text(?:bf|it|rm|normal|up|sf|tt)?|mbox|operatorname\*?|emph|underline)\s*(?=\{)"), TEXT),
     (re.compile(rf"\\text\{{\s*({FUNCTIONS})\s*\}}"), r"\\\1 "),
     (re.compile(r"\\text\{\s*([A-Za-z])\s*\}(?=\s*[\^_(A-Za-z\\+*/=-])(?!\s*\\text)"), r"\1"),
@@ -66,9 +68,6 @@ SHORT_FRACTION = re.compile(r"\\frac\s*(\d)\s*(\d)")
 SHORT_ROOT = re.compile(r"\\sqrt\s*(\d|[A-Za-z](?![A-Za-z]))")
 GROUPED = re.compile(r"(?<![\d.])\d{1,3}(?:(?:\{,\}|\\,)\d{3})+(?!\d)")
 PRIME = re.compile(r"(?<=[A-Za-z}])(?:'+|\^\s*\{?\s*(?:\\prime\s*)+\}?)")
-REPEATING = re.compile(
-    r"(?P<whole>\d*)\.(?P<fixed>\d*)(?:\\(?:overline|bar|dot)\s*\{?(?P<period>\d+)\}?|\((?P<bracketed>\d+)\)|(?P<dots>\s*\\ldots))"
-)
 FRENCH = re.compile(r"([\[\]])([^\[\]]*[;,][^\[\]]*)([\[\]])")
 
 
@@ -81,7 +80,7 @@ def plain(text: str) -> str:
     shown = GROUPED.sub(lambda found: re.sub(r"\D", "", found[0]), shown).replace("{,}", ",")
     for pattern, replacement in (*JUNCTIONS, *PLAIN_SIGNS):
         shown = pattern.sub(replacement, shown)
-    shown = REPEATING.sub(_repeating, _french(shown.strip().rstrip(".,;: ").strip()))
+    shown = REPEATING.sub(repeating, _french(shown.strip().rstrip(".,;: ").strip()))
     return _functions(shown)
 
 
@@ -122,20 +121,6 @@ def _french(text: str) -> str:
     if not (text.startswith("]") or text.endswith("[")):
         return text
     return FRENCH.sub(lambda found: f"{'(' if found[1] == ']' else '['}{found[2]}{')' if found[3] == '[' else ']'}", text)
-
-
-def _repeating(found: re.Match[str]) -> str:
-    """A repeating decimal as a fraction; one whose period is not clear stays as it is and cannot be read."""
-    whole, fixed = found["whole"] or "0", found["fixed"]
-    period = found["period"] or found["bracketed"]
-    if found["dots"]:
-        clear = re.fullmatch(r"(\d*?)(?:(\d)\2{2,}|(\d{2,}?)\3+)", fixed)
-        if clear is None:
-            return found[0]
-        fixed, period = clear[1], clear[2] or clear[3]
-    below = (10 ** len(period) - 1) * 10 ** len(fixed)
-    above = int(whole + fixed + period) - int(whole + fixed)
-    return f"\\frac{{{above}}}{{{below}}}"
 
 
 def _functions(text: str) -> str:

@@ -33,8 +33,11 @@ GRAMMAR = grammar(
     rf"\b(?:alternativa|opción|opção|opzione|lettre|letra|lettera)\s+(?:correcta|correta|corretta|correcte|certa){DRESS}{COLON}",
     rf"{I_CHOOSE}\s+(?=(?:option|choice|letter)\b)",
     rf"{I_CHOOSE}\s+(?=\([A-Za-z]\)|[A-Z](?:\.|\s*\Z|\s*\n))",
+    rf"\blösung{DRESS}(?:{COLON}|\s+(?:ist|lautet)\b)",
+    rf"\bans\b\.?{COLON}",
     r"故选|因此选|所以选",
-    holding=rf"{ANSWER_KEY}(?P<key>[^\"'{{}}\n]+?)[\"']?\s*(?:[,}}\n]|\Z)|\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?(?:\s\([^()\n]{{1,80}}\))?|\d{{1,2}})|(?-i:[A-Z])|the\s+{ORDINAL})"
+    holding=rf"{ANSWER_KEY}(?P<key>[^\"'{{}}\n]+?)[\"']?\s*(?:[,}}\n]|\Z)"
+    rf"|\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?(?:\s\([^()\n]{{1,80}}\))?|\d{{1,2}})|(?-i:[A-Z])|the\s+{ORDINAL})"
     r"(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about))",
 )
 ALONE = re.compile(rf"{NOUN}(?:\((?P<a>[A-Za-z])\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
@@ -53,6 +56,8 @@ MARKED_LETTER = re.compile(
     r"(?:(?P=mark)(?=[\s,:.(–—]|\Z)|\Z)"
 )
 """A letter in marks of its own."""
+MARKED_END = re.compile(rf"\A(?P<before>{ARTICLE}(?i:{OPTION})\s+)\*\*(?P<rest>(?:(?!\*\*).)+)(?:\*\*)?\Z", re.DOTALL)
+"""What stands in marks behind the word "option"."""
 BEFORE_TEXT = r"(?:[).:\]]|\s[–—-](?=\s))"
 LISTED = re.compile(rf"(?:[.;!?:]|\s[•–—-])\s+[(\[*_]*(?:[Oo]ption\s+)?([A-Z])[*_]*{BEFORE_TEXT}(?=\W)")
 """A letter at the beginning of what is said of its option."""
@@ -85,6 +90,8 @@ POSITION = re.compile(
 )
 NEGATION = re.compile(r"\b(?:not|never|cannot|wrong|incorrect|false)\b|n['’]t\b", re.IGNORECASE)
 WORD = re.compile(r"[^\W_]+")
+DEGREES = re.compile(r"\s*\^\s*\{?\\circ\}?")
+SPACING = re.compile(r"\\[,;:!]|~")
 FRACTION = re.compile(r"\\[dt]frac")
 
 
@@ -158,8 +165,12 @@ def _read(reference: ChoiceReference, said: str) -> str | None:
         letter = _exactly(reference, _known(reference, _group(head)), head["text"])
         if letter and not _goes_elsewhere(reference, letter, more[0]):
             return letter
+    if more and (head := ALONE.match(undressed(first))):  # a letter on a line of its own, and why
+        letter = _known(reference, _group(head))
+        if letter and not _mentioned(reference, more[0]) - {letter} and not _goes_elsewhere(reference, letter, more[0]):
+            return letter
     said = HEDGE.sub("", undressed(unicodedata.normalize("NFKC", said)), count=1)
-    text = MARKED_LETTER.sub(r"\g<before>\g<letter>", said)
+    text = MARKED_LETTER.sub(r"\g<before>\g<letter>", MARKED_END.sub(r"\g<before>\g<rest>", said))
     by_text = _option(reference, said)
     alone = ALONE.match(text)
     by_letter = _known(reference, _group(alone)) if alone else None
@@ -245,14 +256,14 @@ def _by_position(reference: ChoiceReference, text: str) -> str | None:
 
 def _by_position_and_text(reference: ChoiceReference, text: str) -> str | None:
     """The letter of "the second option, London"."""
-    position, comma, behind = text.partition(",")
-    letter = _by_position(reference, undressed(position)) if comma else None
-    return letter if letter and _option(reference, behind) == letter else None
+    position, *behind = re.split(r"[,:]", text, maxsplit=1)
+    letter = _by_position(reference, undressed(position)) if behind else None
+    return letter if letter and _option(reference, behind[0]) == letter else None
 
 
 def _by_beginning(reference: ChoiceReference, text: str) -> str | None:
     """The longest option that a text begins with, before a punctuation mark, if it names no other."""
-    plain = _plain(text)
+    plain = _plain(text.replace("**", ""))
     fitting = [
         (len(_plain(option)), letter)
         for letter, option in _lettered(reference)
@@ -269,7 +280,7 @@ def _by_beginning(reference: ChoiceReference, text: str) -> str | None:
 
 def _option(reference: ChoiceReference, text: str) -> str | None:
     """The letter of the option whose text this is, case apart unless only the case tells two of them apart."""
-    same = [letter for letter, option in _lettered(reference) if _plain(option) == _plain(text)]
+    same = [letter for letter, option in _lettered(reference) if _squeezed(option) == _squeezed(text)]
     if len(same) > 1:
         same = [letter for letter, option in _lettered(reference) if undressed(option) == undressed(text)]
     return same[0] if len(same) == 1 else None
@@ -286,6 +297,12 @@ def _letter(reference: ChoiceReference, position: int) -> str | None:
 def _plain(text: str) -> str:
     """Case, spaces, and the make of fractions and minus signs apart."""
     return re.sub(r"(?<=\d) (?=[^\W\d])", "", _worded(text))
+
+
+def _squeezed(text: str) -> str:
+    """The same without dollar signs, thousands marks, and spaces around signs, and with degrees as a sign."""
+    plain = DEGREES.sub("°", SPACING.sub(" ", text)).replace("$", "")
+    return re.sub(r"\s*([-+=<>≤≥*/^,()\[\]{}])\s*", r"\1", re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _plain(plain)))
 
 
 def _worded(text: str) -> str:

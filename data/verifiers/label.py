@@ -19,12 +19,17 @@ from data.verifiers.texts import HEDGE, grammar, settled, stated_or_whole, undre
 NAME = "label"
 VERSION = "4"
 INLINE = True
-KEY = r"(?:label|verdict|classification|category|rating)"
+KEY = (
+    r"(?:label|verdict|classification|category|rating|safety|decision|sentiment|stance|intent|topic|priority|severity|urgency|toxicity(?:\s+level)?"
+    r"|polarity|emotion|conclusion|result)"
+)
 GRAMMAR = grammar(
     rf"(?<![\"'])\b(?:(?:final|overall|safety)\s+)?{KEY}\b{DRESS}(?:{COLON}|\s+is\b)",
-    rf"\b(?:urteil|einstufung|kategorie|étiquette|catégorie|etiqueta|categoría|clasificación|etichetta|categoria|rótulo|метка|вердикт|категория)\b"
+    rf"^[ \t]*#{{1,6}}[ \t]*(?:final[ \t]+)?{KEY}[ \t]*\n",
+    rf"\b(?:urteil|einstufung|kategorie|étiquette|catégorie|etiqueta|categoría|clasificación|etichetta|categoria|rótulo|метка|вердикт|категория|bewertung|ergebnis|entscheidung|klassifikation|klassifizierung|résultat|décision|resultado|decisión|decisão|esito"
+    rf"|decisione|классификация|решение|вывод)\b"
     rf"{DRESS}(?:{COLON}|\s+[—–-]|\s+(?:ist|lautet|est|es|è|é)(?!\w))",
-    rf"(?:标签|標籤|分类|类别|ラベル|分類|判定){DRESS}(?:是|为|は|{COLON})",
+    rf"(?:标签|標籤|分类|类别|ラベル|分類|判定|判断|结论|結論|분류|판정|결론|التصنيف|الحكم|القرار){DRESS}(?:是|为|は|{COLON})",
     r"\bI\s+(?:would\s+)?(?:classify|label|rate|categorize|categorise)\s+(?:this|it|the)\b[^.:\n?!]{0,60}?\s+as\b",
     r"\b(?:is|are)\s+(?:therefore\s+|thus\s+)?classified\s+as\b",
     denied=re.compile(r"(?:neither|weder|none of)\b", re.IGNORECASE),
@@ -42,6 +47,7 @@ BUT = re.compile(r"\s*[,;，；]?\s*(?:but|however|aber|mais|pero|ma|mas|но|�
 FIRST = re.compile(r"[.!。！]\s+|\n+|(?<=[。！])")
 WORD = re.compile(r"[^\W_]+")
 PARTS = re.compile(r"[.,;:()，；。（）]")
+OR = re.compile(r"\A\s*(?:or|oder|ou|o|или)\s+", re.IGNORECASE)
 CODES = re.compile(r"\n[ \t]*[A-Z]\d{1,2}(?:,[ \t]*[A-Z]\d{1,2})*\Z")
 """The categories that guard models write under their verdict."""
 
@@ -97,7 +103,7 @@ def _stated(reference: LabelReference, statement: Statement) -> str | None:
     if found is None or BUT.match(text, found[1]):
         return None
     second = _beginning(spellings, text[found[1] :].lstrip(" ,;/&+，；、"))
-    others = [second[0] if second else None, *(_only(spellings, part) for part in PARTS.split(statement.line)[1:])]
+    others = [second[0] if second else None, *(_only(spellings, OR.sub("", part)) for part in PARTS.split(statement.line)[1:])]
     return found[0] if set(others) <= {None, found[0]} else None
 
 
@@ -134,5 +140,6 @@ def _bare(text: str) -> str:
 
 def plain(text: str) -> str:
     """How spellings are compared: without markup and case, hyphens and underscores between letters as spaces."""
+    text = text.replace("**", "")
     joined = re.sub(r"(?<=[^\W\d_])[_-](?=[^\W\d_])", " ", unicodedata.normalize("NFKC", undressed(text)))
     return " ".join(joined.split()).casefold()

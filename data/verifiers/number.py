@@ -80,7 +80,7 @@ def _read(text: str, comma: bool) -> Quantity | None:
 
 def _of_sentence(text: str, comma: bool) -> Quantity | None:
     """The only number of a sentence."""
-    found = SENTENCE.fullmatch(text)
+    found = SENTENCE.fullmatch(text.replace("**", ""))
     if found is None or NO_VALUE.search(found["subject"]) or NUMERAL.search(found["subject"]):
         return None
     return read_quantity(found["number"], comma=comma)

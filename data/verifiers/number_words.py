@@ -25,7 +25,7 @@ PARTS = {
 }  # fmt: skip
 PART = re.compile(rf"[ -](?P<part>{'|'.join(PARTS)})s?\b", re.IGNORECASE)
 AND_PART = re.compile(rf" and (?P<many>{WORD.pattern}?)[ -](?P<part>{'|'.join(PARTS)})s?\b", re.IGNORECASE)
-HALF = re.compile(r"(?:a |one )?half(?: a(?= dozen\b)|\Z)", re.IGNORECASE)
+HALF = re.compile(r"(?:a |one )?half(?: an?(?= [a-z])|\Z)", re.IGNORECASE)
 A_PART = re.compile(rf"an? (?=(?:{'|'.join(PARTS)})\b)", re.IGNORECASE)
 AND_HALF = re.compile(r"(?P<whole>[a-zäöüß]+)einhalb(?![a-zäöüß])", re.IGNORECASE)
 """German: "zweieinhalb" is 2 1/2."""
@@ -77,7 +77,7 @@ def _leading(text: str) -> tuple[str, int] | None:
     if found is None:
         return None
     for end in reversed([place.end() for place in END.finditer(found[0])]):
-        if text[:end].lower() in ARTICLES and end < len(text.rstrip(" .")) and not PART.match(text, end):
+        if text[:end].lower() in ARTICLES and end < len(text.rstrip(" .")) and not (PART.match(text, end) or AND_PART.match(text, end)):
             return None
         if text[:end].lower() not in OTHER_WORDS and (value := _value(text[:end])) is not None:
             return value, end

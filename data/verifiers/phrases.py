@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 DRESS = r"[*_]{0,2}"
-COLON = r"\s{0,3}[:=：]"
+COLON = r"\s{0,3}[:=：→]"
 TOPIC = r"[^.:\n?!。？！]{0,100}?"
 """What the answer is to."""
 
@@ -48,16 +48,17 @@ LEAD = rf"(?:[\s*_:：$\"“„«「'`]|\\[\[(]|{THUS})*"
 """Between the announcement and a number or an expression."""
 TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
 """Between the announcement and a text, whose own dress stays whole."""
-SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|write)s?"
+SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|write|insist|maintain|swear|tell)s?"
+SAID = r"(?:said|thought|guessed|believed|argued|claimed|wrote|stated|insisted|told|has\s+it)"
 PERSON = (
     r"(?:(?:answer|solution)\s+key|(?:solution|answer)s?\s+manual|(?:official|published|given)\s+solutions?|(?:text)?books?|internet|friends?|sisters?"
-    r"|brothers?|teachers?|classmates?|colleagues?|tutors?|professors?|students?|mothers?|fathers?|neighbou?rs?|users?|authors?|people)"
+    r"|brothers?|teachers?|classmates?|colleagues?|tutors?|professors?|students?|mothers?|fathers?|neighbou?rs?|users?|authors?|people|scholars?|experts?|critics?|others|someone|somebody|encyclop\w+)"
 )
 """Who may say something that the writer does not."""
 ATTRIBUTED = re.compile(
     rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students?|many|one)\s+(?:(?:often|\w+ly)\s+)?{SAYING}"
     r"|(?:I|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)"
-    rf"|{PERSON}\s+(?:\w+\s+)?(?:{SAYING}|said|thought|claimed|argued|wrote|stated)|you\s+(?:\w+\s+)?(?:said|say|claim|claimed|wrote|stated)"
+    rf"|{PERSON}\s+(?:\w+\s+)?(?:{SAYING}|{SAID}|that)|you\s+(?:\w+\s+)?(?:said|say|claim|claimed|wrote|stated)"
     r"|my\s+(?:\w+\s+)?guess|(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s)(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|magari|talvez|возможно|наверное|может\s+быть)"
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
     rf"|(?<!\bI)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
@@ -82,6 +83,8 @@ SUPPOSED = re.compile(
     r"(?:\b(?:suppose|supposing|assume|assuming|assumed|whether|unless|angenommen|supposons|supongamos|supponiamo|suponhamos|допустим)\b"
     rf"|假设|\baccording\s+to\s+(?:\w+\s+)?{PERSON}\b)[^.\n。]*\Z"
     r"|\b(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|talvez|возможно|наверное|может\s+быть),\s*\Z"
+    r"|\b(?:impossible|(?:not|isn['’]t)\s+(?:possible|true|clear|certain|sure|the\s+case)|unsure|doubt(?:ful)?|unlikely"
+    r"|(?:do|does|did)(?:\s+not|n['’]t)\s+(?:think|believe|know))\b(?:(?!\bbut\b)[^.,;:\n])*\Z"
     r"|(?:\b(?:if|falls|wenn|если)\b|\bsi\s+(?=la\b)|\bse\s+(?=[la]\b)|如果|もし|만약)[^.,\n。，、]*\Z",
     re.IGNORECASE,
 )
@@ -111,6 +114,8 @@ RETRACTION = re.compile(
     r"|\b(?:but|however),?\s+(?:that|this|it)(?:\s+(?:isn't|is\s+not|wasn't|can't\s+be|cannot\s+be|does\s+not\s+satisfy|doesn't\s+satisfy|fails)\b"
     r"|(?:'s|\s+is)\s+(?:just\s+|only\s+)?an?\s+(?:distractor|trap|trick)\b)"
     r"|\bI\s+(?:made|have\s+made)\s+(?:a|an)\s+(?:mistake|error)\b|\bI\s+(?:misread|miscounted|miscalculated|misunderstood)\b"
+    r"|\b(?:the|my)\s+(?:answer|result|value|solution)(?:\s+(?:above|given|stated))?\s+(?:is|was)\s+(?:therefore\s+|thus\s+|hence\s+)?"
+    r"(?:wrong|incorrect|not\s+(?:right|correct))\b"
     r"|\b(?:scratch|strike|ignore|disregard)\s+that\b|\b(?:take\s+(?:that|it)|(?:reject|discard)\s+(?:it|this|that))\b(?=\s+back|[.,;!]|\s*\Z)"
     r"|\b(?:c'est\s+faux|das\s+(?:ist\s+falsch|stimmt\s+nicht)|e?so\s+(?:es|está)\s+(?:incorrecto|mal)|è\s+(?:sbagliato|errato)|está\s+errado"
     r"|это\s+(?:неверно|неправильно|не\s+так|ошибка))\b|不对|等等|这是错的|いや、|間違い(?:です|だ|でし|まし)",
@@ -118,10 +123,17 @@ RETRACTION = re.compile(
 )
 """Behind the last statement: its writer takes it back."""
 CONFIRMED = re.compile(
-    r"(?:\b(?:yes|okay|ok|good|great|indeed|so|and)\b[\s,.!]*)*\b(?:that|this|it)(?:['’]s|\s+is)\s+(?:indeed\s+|still\s+)?(?:correct|right|confirmed)\W*\Z",
+    r"(?:\b(?:yes|okay|ok|good|great|indeed|so|and)\b[\s,.!]*)*\b(?:that|this|it|the\s+answer)(?:['’]s|\s+is)\s+(?:indeed\s+|still\s+)?"
+    r"(?:correct|right|confirmed)\W*\Z",
     re.IGNORECASE,
 )
 """At the end of a text: what was said last before stands."""
+CHECKED = re.compile(
+    r"\b(?:check|verify|make\s+sure|(?:is|was)\s+(?:that|this|it|\S{1,12})\s+(?:really|right|correct|actually))\b.*(?:[.,!]\s+|\n\s*)(?:so\s+)?yes\b[^.!?\n]*"
+    r"(?:[.!]\s*(?:so\s+)?(?:the\s+answer|it|that|this)\s+is\s+correct)?\W*\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+"""At the end of a text: the writer looked again, and says yes."""
 CORRECTED_AT_ONCE = re.compile(r"[,;–—-]?\s+(?:(?:no\s+)?wait\b|sorry\b|no\s*[,!:]|actually,?\s+(?=[\w$\\(*-]))", re.IGNORECASE)
 """Directly behind the last statement, in its sentence."""
 INSTEAD = re.compile(
@@ -140,7 +152,10 @@ REASON = (
     r"|weil|da|denn|was|also|car|puisque|parce|donc|porque|ya\s+que|pues|perché|poiché|quindi|pois|então|так\s+как|потому|поскольку"
 )
 NAMELY = r"i\.e|that is|namely|meaning|d\.\s?h|das heißt|nämlich|c'est-à-dire|es decir|cioè|ou seja"
-EXPLAINED = r"\s\((?!\s*(?:or|oder|ou|base|mod|modulo)\b)(?=[^()\n]*(?<![\\{A-Za-z])(?!base\b|modulo\b)[A-Za-z]{4,})"
+EXPLAINED = (
+    r"\s\((?!\s*(?:or|oder|ou|base|mod|modulo)\b)(?=[^()\n]*(?<![\\{A-Za-z])(?!base\b|modulo\b)[A-Za-z]{4,})"
+    r"(?=[^()\n]*\)[\s*_$.]*(?:\n|\Z))"
+)
 """A bracket with words, which explains a value before it."""
 CLAUSE = re.compile(
     rf",?\s+(?:{REASON})\b|,\s+(?:{NAMELY}|not|nicht|pas)\b|\s*\(\s*(?:{REASON})\b|{EXPLAINED}|，\s*(?:因为|因為|所以|而)|なので|から(?=[、。])|、",

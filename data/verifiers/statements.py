@@ -16,6 +16,7 @@ from data.verifiers.number_words import NUMBER_WORD, with_digits
 from data.verifiers.phrases import (
     ANSWER,
     ATTRIBUTED,
+    CHECKED,
     CLAUSE,
     CONFIRMED,
     CORRECTED_AT_ONCE,
@@ -65,6 +66,8 @@ PART_AFTER = re.compile(
 """What makes a box a part of something else: a factor, a term, a numerator, one of two values."""
 AFTER_BOX = re.compile(r"[ \t$]*(\\?%|(?:percent|hundred|thousand|million|billion|trillion|dozen)\b)", re.IGNORECASE)
 
+BESIDES = re.compile(r"\b(?:is|are)\s+also\b", re.IGNORECASE)
+"""A value beside the one before."""
 TRUTH = re.compile(r"\W*(?:yes|no|true|false|odd|even)\W*", re.IGNORECASE)
 
 
@@ -110,7 +113,7 @@ NUMERIC = Grammar(
     re.compile(rf"(?:{ANSWER}){LEAD}", re.IGNORECASE | re.MULTILINE),
     re.compile(r"####[ \t]*(?=[*_\s]*[-+−$€£¥₹\\.\d(])(?![*_\s]*\d+[.)]\s+[^\W\d])"),
     _may_be_number,
-    holding=re.compile(rf"{ANSWER_KEY}(?P<value>[^\"'{{}}\n]+?)[\"']?\s*(?:[,}}\n]|\Z)", re.IGNORECASE),
+    holding=re.compile(rf"{ANSWER_KEY}(?!null\b)(?P<value>[^\"'{{}}\n]+?)[\"']?\s*(?:[,}}\n]|\Z)", re.IGNORECASE),
 )
 """Numbers and expressions."""
 
@@ -121,19 +124,36 @@ def final_statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
     if found and (taken_back := _taken_back(text, found[-1])):
         return [Statement("", *taken_back.span())]
     first = len(found) - 1
-    while first > 0 and _one_breath(text[found[first - 1].end : found[first].start]):
+    while first > 0 and (
+        _one_breath(text[found[first - 1].end : found[first].start]) or BESIDES.search(text, found[first].start, found[first].end)
+    ):
         first -= 1
     return found[max(first, 0) :]
 
 
 def _taken_back(text: str, last: Statement) -> re.Match[str] | None:
     """Where a writer takes his last statement back, or says that it should be another; not where he looks again and confirms it."""
-    if (confirmed := CONFIRMED.search(text, last.end)) and _plain(SENTENCE_END.sub("", text[: confirmed.start()])).endswith(
-        _plain(last.text)
-    ):
+    if _is_confirmed(text, last):
         return None
     others = (instead for instead in INSTEAD.finditer(text, last.end) if not _plain(instead["value"]).startswith(_plain(last.text)))
-    return RETRACTION.search(text, max(0, last.end - 1)) or CORRECTED_AT_ONCE.match(text, last.end) or next(others, None)
+    return (
+        _called_wrong(text, last)
+        or RETRACTION.search(text, max(0, last.end - 1))
+        or CORRECTED_AT_ONCE.match(text, last.end)
+        or next(others, None)
+    )
+
+
+def _is_confirmed(text: str, last: Statement) -> bool:
+    said = CONFIRMED.search(text, last.end)
+    is_same = said is not None and _plain(SENTENCE_END.sub("", text[last.start : said.start()])).endswith(_plain(last.text))
+    return is_same or CHECKED.search(text, last.end) is not None
+
+
+def _called_wrong(text: str, last: Statement) -> re.Match[str] | None:
+    value = last.text.strip(" *_$.")
+    wrong = rf"(?<!\w){re.escape(value)}(?!\w)\s+(?:is|was)\s+(?:wrong|incorrect)\b"
+    return re.compile(wrong).search(text, last.end) if 0 < len(value) <= LOOK_BACK else None
 
 
 def statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:

@@ -128,12 +128,13 @@ CONFIRMED = re.compile(
     re.IGNORECASE,
 )
 """At the end of a text: what was said last before stands."""
-CHECKED = re.compile(
-    r"\b(?:check|verify|make\s+sure|(?:is|was)\s+(?:that|this|it|\S{1,12})\s+(?:really|right|correct|actually))\b.*(?:[.,!]\s+|\n\s*)(?:so\s+)?yes\b[^.!?\n]*"
-    r"(?:[.!]\s*(?:so\s+)?(?:the\s+answer|it|that|this)\s+is\s+correct)?\W*\Z",
-    re.IGNORECASE | re.DOTALL,
+LOOKED_AGAIN = re.compile(
+    r"\b(?:check|verify|make\s+sure|(?:is|was)\s+(?:that|this|it|\S{1,12})\s+(?:really|right|correct|actually))\b", re.IGNORECASE
 )
-"""At the end of a text: the writer looked again, and says yes."""
+SAYS_YES = re.compile(
+    r"(?:[.,!]\s+|\n\s*)(?:so\s+)?yes\b[^.!?\n]*(?:[.!]\s*(?:so\s+)?(?:the\s+answer|it|that|this)\s+is\s+correct)?\W*\Z", re.IGNORECASE
+)
+"""At the end of a text, after a look back."""
 CORRECTED_AT_ONCE = re.compile(r"[,;–—-]?\s+(?:(?:no\s+)?wait\b|sorry\b|no\s*[,!:]|actually,?\s+(?=[\w$\\(*-]))", re.IGNORECASE)
 """Directly behind the last statement, in its sentence."""
 INSTEAD = re.compile(

@@ -16,7 +16,6 @@ from data.verifiers.number_words import NUMBER_WORD, with_digits
 from data.verifiers.phrases import (
     ANSWER,
     ATTRIBUTED,
-    CHECKED,
     CLAUSE,
     CONFIRMED,
     CORRECTED_AT_ONCE,
@@ -29,12 +28,14 @@ from data.verifiers.phrases import (
     INSTEAD,
     LEAD,
     LINK,
+    LOOKED_AGAIN,
     NEGATED,
     NOT_BUT,
     OTHERWISE,
     PICTURES,
     REFUSED,
     RETRACTION,
+    SAYS_YES,
     SUPPOSED,
     TRAILING,
 )
@@ -43,6 +44,8 @@ MAX_CONTENT_CHARACTERS = 300
 LOOK_BACK = 60
 """Characters before a statement that may deny or suppose it."""
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+TAIL = 200
+"""Characters at the end of a text that may confirm what was said last."""
 BARE_BOX = re.compile(r"(\\boxed)[ ]([0-9A-Za-z])(?![0-9A-Za-z])")
 """One token needs no braces."""
 TAG = re.compile(r"<(?P<close>/?)answer>", re.IGNORECASE)
@@ -145,12 +148,15 @@ def _taken_back(text: str, last: Statement) -> re.Match[str] | None:
 
 
 def _is_confirmed(text: str, last: Statement) -> bool:
-    said = CONFIRMED.search(text, last.end)
+    """Whether a text ends with a look back at its last statement that leaves it standing."""
+    tail = max(last.end, len(text) - TAIL)
+    said = CONFIRMED.search(text, tail)
     is_same = said is not None and _plain(SENTENCE_END.sub("", text[last.start : said.start()])).endswith(_plain(last.text))
-    return is_same or CHECKED.search(text, last.end) is not None
+    return is_same or bool(SAYS_YES.search(text, tail) and LOOKED_AGAIN.search(text, last.end))
 
 
 def _called_wrong(text: str, last: Statement) -> re.Match[str] | None:
+    """Where the value of the last statement is called wrong."""
     value = last.text.strip(" *_$.")
     wrong = rf"(?<!\w){re.escape(value)}(?!\w)\s+(?:is|was)\s+(?:wrong|incorrect)\b"
     return re.compile(wrong).search(text, last.end) if 0 < len(value) <= LOOK_BACK else None

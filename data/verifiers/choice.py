@@ -12,8 +12,8 @@ from string import ascii_uppercase
 
 from data.records import ChoiceReference
 from data.verifiers.contract import Judgement
-from data.verifiers.phrases import COLON, DRESS, NAMELY, RETRACTION
-from data.verifiers.statements import ANSWER_KEY, Statement
+from data.verifiers.phrases import COLON, DRESS, NAMELY, PICTURES, RETRACTION
+from data.verifiers.statements import ANSWER_KEY, SENTENCE_END, Statement
 from data.verifiers.texts import BECAUSE, CONTRAST, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "choice"
@@ -24,6 +24,7 @@ OPTION = (
     r"|вариант|ответ|选项|選択肢|正解)"
 )
 ARTICLE = r"(?:(?:(?i:the|die|der|das|la|le|el|il|l')|(?-i:[ao]))\s+)?"
+ONE_ARTICLE = re.compile(rf"\A\s*{ARTICLE}")
 NOUN = rf"{ARTICLE}(?:(?i:{OPTION})\s*)?"
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 ORDINAL = rf"(?P<ordinal>{'|'.join(ORDINALS)}|last)\s+(?:option|choice|answer|one)"
@@ -76,6 +77,7 @@ IDENTIFIED = re.compile(
     re.IGNORECASE,
 )
 """Between a letter and what its option is said to be, or a second option."""
+PRONOUN = re.compile(r"(?:it|this|that)\b", re.IGNORECASE)
 ALSO_RIGHT = re.compile(
     r"\b(?:right|correct)\s+(?:also|too|as\s+well)\b|\b(?:also|equally)\s+(?:right|correct|good)\b|\bas\s+good\b|\bbut\s+also\b"
     r"|\bis\s+the\s+(?:(?:right|correct)\s+)?answer\b",
@@ -118,7 +120,8 @@ def _stated(reference: ChoiceReference, statement: Statement) -> str | None:
     """The letter that a statement names. "B. Paris" contradicts itself where Paris is another option; "B. Paris is large." does not."""
     behind = statement.line[len(statement.text) :].lstrip(". ") if statement.line.startswith(statement.text) else ""
     letter = _read(reference, statement.text)
-    if letter is not None and (_said_to_be(reference, behind) not in (None, letter) or _adds_another(reference, letter, behind)):
+    next_one = _said_to_be(reference, behind) if PRONOUN.match(behind) else _option(reference, SENTENCE_END.split(behind, maxsplit=1)[0])
+    if letter is not None and (next_one not in (None, letter) or _adds_another(reference, letter, behind)):
         return None
     letter = letter or (_read(reference, statement.line) if statement.line else None)
     return letter or _before_contrast(reference, statement.text) or _before_reason(reference, statement.text)
@@ -165,13 +168,14 @@ def _read(reference: ChoiceReference, said: str) -> str | None:
         letter = _exactly(reference, _known(reference, _group(head)), head["text"])
         if letter and not _goes_elsewhere(reference, letter, more[0]):
             return letter
-    if more and (head := ALONE.match(undressed(first))):  # a letter on a line of its own, and why
-        letter = _known(reference, _group(head))
+    if more:  # a letter or a text on a line of its own, and why
+        head = ALONE.match(undressed(first))
+        letter = _known(reference, _group(head)) if head else _option(reference, PICTURES.sub("", first))
         if letter and not _mentioned(reference, more[0]) - {letter} and not _goes_elsewhere(reference, letter, more[0]):
             return letter
     said = HEDGE.sub("", undressed(unicodedata.normalize("NFKC", said)), count=1)
     text = MARKED_LETTER.sub(r"\g<before>\g<letter>", MARKED_END.sub(r"\g<before>\g<rest>", said))
-    by_text = _option(reference, said)
+    by_text = _option(reference, said) or _option(reference, said.removeprefix("It "))
     alone = ALONE.match(text)
     by_letter = _known(reference, _group(alone)) if alone else None
     if alone and by_text and by_letter and by_text != by_letter:
@@ -258,7 +262,7 @@ def _by_position_and_text(reference: ChoiceReference, text: str) -> str | None:
     """The letter of "the second option, London"."""
     position, *behind = re.split(r"[,:]", text, maxsplit=1)
     letter = _by_position(reference, undressed(position)) if behind else None
-    return letter if letter and _option(reference, behind[0]) == letter else None
+    return letter if letter and _option(reference, ONE_ARTICLE.sub("", behind[0])) == letter else None
 
 
 def _by_beginning(reference: ChoiceReference, text: str) -> str | None:

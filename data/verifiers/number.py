@@ -22,11 +22,11 @@ INLINE = True
 NUMERAL = re.compile(rf"\d|{NUMBER_WORD.pattern}", re.IGNORECASE)
 BY_LANGUAGE = re.compile(r"[,，．]|\.(?![0-9]{1,2}(?![0-9\\]|[^\x00-\x7f])|[0-9]{4})")
 """Marks that may mean one thing or another; a point before one, two or four digits parts decimals everywhere."""
-OR = re.compile(r",?\s+or\s+")
+OR = re.compile(r",?\s+or\s+(?:equivalently,?\s+)?")
 BRACKETED = re.compile(r"(?P<before>[^()]*)\((?P<inside>[^()]+)\)(?P<behind>[^()]*)")
 """A second spelling of the same number: "1/4, or 25%", "eighteen (18) dollars"."""
 SENTENCE = re.compile(
-    r"(?P<subject>[A-Z][^\W\d]*(?:\s[^\W\d][\w'’]*){1,11}?)\s(?P<number>(?:[$€£¥₹]\s?|(?:only|about|exactly)\s|a\s+total\s+of\s)*-?\d[^\n]*)"
+    r"(?P<subject>[A-Z][^\W\d]*(?:['’]s)?(?:\s[^\W\d][\w'’]*){1,11}?)\s(?P<number>(?:\\?[$€£¥₹]\s?|(?:only|about|exactly)\s|a\s+total\s+of\s)*-?\d[^\n]*)"
 )
 """A sentence that says a number of somebody, as some models write behind "Answer:"."""
 NO_VALUE = re.compile(

@@ -20,7 +20,12 @@ def _european(noun: str, *, more: str, to: str, verbs: str) -> str:
 
 EUROPEAN = "|".join(
     (
-        _european("answers?", more="here", to="to|for|of", verbs="is|are|equals|must be|should be"),
+        _european(
+            "answers?",
+            more="here",
+            to="to|for|of|in (?:interval|set|exact|simplest|lowest|decimal|fraction)",
+            verbs="is|are|equals|must be|should be",
+        ),
         _european("antwort", more="hier", to="auf|zu|zur|zum|für", verbs="ist|lautet|beträgt|sind"),
         _european("réponse", more="finale|correcte|exacte", to="à|au|de", verbs="est|sera|sont"),
         _european("respuesta", more="final|correcta|exacta", to="a|al|de", verbs="es|son"),
@@ -52,14 +57,14 @@ SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|
 SAID = r"(?:said|thought|guessed|believed|argued|claimed|wrote|stated|insisted|told|has\s+it)"
 PERSON = (
     r"(?:(?:answer|solution)\s+key|(?:solution|answer)s?\s+manual|(?:official|published|given)\s+solutions?|(?:text)?books?|internet|friends?|sisters?"
-    r"|brothers?|teachers?|classmates?|colleagues?|tutors?|professors?|students?|mothers?|fathers?|neighbou?rs?|users?|authors?|people|scholars?|experts?|critics?|others|someone|somebody|encyclop\w+)"
+    r"|brothers?|teachers?|classmates?|colleagues?|tutors?|professors?|students?|mothers?|fathers?|neighbou?rs?|users?|authors?|people|scholars?|experts?|critics?|others|another(?:\s+one)?|someone|somebody|encyclop\w+)"
 )
 """Who may say something that the writer does not."""
 ATTRIBUTED = re.compile(
     rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students?|many|one)\s+(?:(?:often|\w+ly)\s+)?{SAYING}"
     r"|(?:I|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)"
     rf"|{PERSON}\s+(?:\w+\s+)?(?:{SAYING}|{SAID}|that)|you\s+(?:\w+\s+)?(?:said|say|claim|claimed|wrote|stated)"
-    r"|my\s+(?:\w+\s+)?guess|(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s)(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|magari|talvez|возможно|наверное|может\s+быть)"
+    r"|(?:could|might|may)\s+(?:also\s+)?be\s+that|my\s+(?:\w+\s+)?guess|(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s)(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|magari|talvez|возможно|наверное|может\s+быть)"
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
     rf"|(?<!\bI)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
     re.IGNORECASE,
@@ -82,6 +87,7 @@ OTHERWISE = re.compile(r"[.;,]\s*(?:otherwise|or\s+else|ansonsten|sinon)\b", re.
 SUPPOSED = re.compile(
     r"(?:\b(?:suppose|supposing|assume|assuming|assumed|whether|unless|angenommen|supposons|supongamos|supponiamo|suponhamos|допустим)\b"
     rf"|假设|\baccording\s+to\s+(?:\w+\s+)?{PERSON}\b)[^.\n。]*\Z"
+    rf"|\b{PERSON}\s+(?:\w+\s+)?{SAID}\s*:\s*[\"“']?(?:\w+\s+){{0,3}}\Z"
     r"|\b(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|talvez|возможно|наверное|может\s+быть),\s*\Z"
     r"|\b(?:impossible|(?:not|isn['’]t)\s+(?:possible|true|clear|certain|sure|the\s+case)|unsure|doubt(?:ful)?|unlikely"
     r"|(?:do|does|did)(?:\s+not|n['’]t)\s+(?:think|believe|know))\b(?:(?!\bbut\b)[^.,;:\n])*\Z"
@@ -154,7 +160,7 @@ REASON = (
 )
 NAMELY = r"i\.e|that is|namely|meaning|d\.\s?h|das heißt|nämlich|c'est-à-dire|es decir|cioè|ou seja"
 EXPLAINED = (
-    r"\s\((?!\s*(?:or|oder|ou|base|mod|modulo)\b)(?=[^()\n]*(?<![\\{A-Za-z])(?!base\b|modulo\b)[A-Za-z]{4,})"
+    r"\s\((?!\s*(?:or|oder|ou|base|mod|modulo|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty)\b)(?=[^()\n]*(?<![\\{A-Za-z])(?!base\b|modulo\b)[A-Za-z]{4,})"
     r"(?=[^()\n]*\)[\s*_$.]*(?:\n|\Z))"
 )
 """A bracket with words, which explains a value before it."""

@@ -95,6 +95,7 @@ WORDS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorn
 REPLACED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\\(?:dfrac|tfrac|cfrac)(?![A-Za-z])"), r"\\frac"),
     (REPEATING, repeating),
+    (re.compile(r"(?<=[0-9]),[-–—](?=\s|$)"), ""),
     (re.compile(r"\\(?:left|right|displaystyle|boldsymbol)(?![A-Za-z])"), ""),
     (re.compile(r"\\!|\{,\}(?=$)"), ""),
     (re.compile(r"\{,\}"), ","),

@@ -51,7 +51,7 @@ BARE_BOX = re.compile(r"(\\boxed)[ ]([0-9A-Za-z])(?![0-9A-Za-z])")
 TAG = re.compile(r"<(?P<close>/?)answer>", re.IGNORECASE)
 BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
 """A brace, or an escaped character, which is none."""
-SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.!?]|(?<!\s);)(?=[\s*_\"'”’»]|$)")
+SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.?]|!(?!\s*=)|(?<!\s);)(?=[\s*_\"'”’»]|$)")
 OPENED = re.compile(r"(?:[\s$]|\\[(\[])+\Z")
 """The dress of what follows."""
 COLON = re.compile(r"[:=：]")
@@ -116,7 +116,7 @@ NUMERIC = Grammar(
     re.compile(rf"(?:{ANSWER}){LEAD}", re.IGNORECASE | re.MULTILINE),
     re.compile(r"####[ \t]*(?=[*_\s]*[-+−$€£¥₹\\.\d(])(?![*_\s]*\d+[.)]\s+[^\W\d])"),
     _may_be_number,
-    holding=re.compile(rf"{ANSWER_KEY}(?!null\b)(?P<value>[^\"'{{}}\n]+?)[\"']?\s*(?:[,}}\n]|\Z)", re.IGNORECASE),
+    holding=re.compile(rf"{ANSWER_KEY}(?!\s*null\b)(?P<value>[^\"'{{}}\n]+?)[\"']?\s*(?:[,}}\n]|\Z)", re.IGNORECASE),
 )
 """Numbers and expressions."""
 
@@ -316,7 +316,10 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     newline = text.find("\n", begin, limit)
     if DRESS_ALONE.match(content):
         return None
-    return Statement(content, start, end, line=text[begin : newline if newline >= 0 else limit]) if grammar.may_be_value(content) else None
+    if not grammar.may_be_value(content):
+        is_unclear = clause and COLON.search(text, start, begin) and grammar.may_be_value(text[begin : stop.start() if stop else limit])
+        return Statement("", start, end) if is_unclear else None
+    return Statement(content, start, end, line=text[begin : newline if newline >= 0 else limit])
 
 
 def _plain(text: str) -> str:

@@ -63,7 +63,7 @@ PERSON = (
 ATTRIBUTED = re.compile(
     rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students?|many|one)\s+(?:(?:often|\w+ly)\s+)?{SAYING}"
     r"|(?:I|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)"
-    rf"|{PERSON}\s+(?:\w+\s+)?(?:{SAYING}|{SAID}|that)|you\s+(?:\w+\s+)?(?:said|say|claim|claimed|wrote|stated)"
+    rf"|{PERSON}\s+(?:\w+\s+)?(?:{SAYING}|{SAID})|others\s+that|you\s+(?:\w+\s+)?(?:said|say|claim|claimed|wrote|stated)"
     r"|(?:could|might|may)\s+(?:also\s+)?be\s+that|my\s+(?:\w+\s+)?guess|(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s)(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|magari|talvez|возможно|наверное|может\s+быть)"
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
     rf"|(?<!\bI)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
@@ -90,7 +90,7 @@ SUPPOSED = re.compile(
     rf"|\b{PERSON}\s+(?:\w+\s+)?{SAID}\s*:\s*[\"“']?(?:\w+\s+){{0,3}}\Z"
     r"|\b(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|talvez|возможно|наверное|может\s+быть),\s*\Z"
     r"|\b(?:impossible|(?:not|isn['’]t)\s+(?:possible|true|clear|certain|sure|the\s+case)|unsure|doubt(?:ful)?|unlikely"
-    r"|(?:do|does|did)(?:\s+not|n['’]t)\s+(?:think|believe|know))\b(?:(?!\bbut\b)[^.,;:\n])*\Z"
+    r"|(?:do|does|did)(?:\s+not|n['’]t)\s+(?:think|believe|know))\b(?:(?!\b(?:but|so|thus|hence|therefore)\b)[^.,;:\n])*\Z"
     r"|(?:\b(?:if|falls|wenn|если)\b|\bsi\s+(?=la\b)|\bse\s+(?=[la]\b)|如果|もし|만약)[^.,\n。，、]*\Z",
     re.IGNORECASE,
 )

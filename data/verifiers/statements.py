@@ -25,6 +25,7 @@ from data.verifiers.phrases import (
     DENIED_BEFORE,
     DENIED_BEHIND,
     ENDING,
+    HEARSAY,
     INSTEAD,
     LEAD,
     LINK,
@@ -38,12 +39,14 @@ from data.verifiers.phrases import (
     SAYS_YES,
     SUPPOSED,
     TRAILING,
+    UNSURE,
 )
 
 MAX_CONTENT_CHARACTERS = 300
 LOOK_BACK = 60
 """Characters before a statement that may deny or suppose it."""
 BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+LETTER = re.compile(r"[^\W\d_]")
 TAIL = 200
 """Characters at the end of a text that may confirm what was said last."""
 BARE_BOX = re.compile(r"(\\boxed)[ ]([0-9A-Za-z])(?![0-9A-Za-z])")
@@ -52,6 +55,7 @@ TAG = re.compile(r"<(?P<close>/?)answer>", re.IGNORECASE)
 BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
 """A brace, or an escaped character, which is none."""
 SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.?]|!(?!\s*=)|(?<!\s);)(?=[\s*_\"'”’»]|$)")
+CALLED_WRONG = re.compile(r"\s+(?:is|was)\s+(?:wrong|incorrect)\b")
 OPENED = re.compile(r"(?:[\s$]|\\[(\[])+\Z")
 """The dress of what follows."""
 COLON = re.compile(r"[:=：]")
@@ -136,7 +140,7 @@ def final_statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
 
 def _taken_back(text: str, last: Statement) -> re.Match[str] | None:
     """Where a writer takes his last statement back, or says that it should be another; not where he looks again and confirms it."""
-    if _is_confirmed(text, last):
+    if not LETTER.search(text, last.end) or _is_confirmed(text, last):
         return None
     others = (instead for instead in INSTEAD.finditer(text, last.end) if not _plain(instead["value"]).startswith(_plain(last.text)))
     return (
@@ -158,13 +162,17 @@ def _is_confirmed(text: str, last: Statement) -> bool:
 def _called_wrong(text: str, last: Statement) -> re.Match[str] | None:
     """Where the value of the last statement is called wrong."""
     value = last.text.strip(" *_$.")
-    wrong = rf"(?<!\w){re.escape(value)}(?!\w)\s+(?:is|was)\s+(?:wrong|incorrect)\b"
-    return re.compile(wrong).search(text, last.end) if 0 < len(value) <= LOOK_BACK else None
+    for wrong in CALLED_WRONG.finditer(text, last.end) if value else ():
+        begin = wrong.start() - len(value)
+        if text.startswith(value, begin) and begin >= last.end and not text[begin - 1].isalnum():
+            return wrong
+    return None
 
 
 def statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
     """All explicit statements in the order in which they begin."""
-    text = BARE_BOX.sub(r"\1{\2}", without_idle_tags(text, grammar))
+    text = without_idle_tags(text, grammar)
+    text = BARE_BOX.sub(r"\1{\2}", text) if "boxed " in text else text
     phrases = (*grammar.announced.finditer(text), *grammar.marked.finditer(text))
     holding = grammar.holding.finditer(text) if grammar.holding else ()
     opened = [
@@ -258,7 +266,7 @@ def _boxed(text: str, start: int, begin: int, end: int) -> Statement:
 
 def _is_unsaid(text: str, start: int, end: int) -> bool:
     """Whether a value that stands there is supposed, denied or asked."""
-    denied = DENIED_BEFORE.search(text, max(0, start - LOOK_BACK), start) or DENIED_AFTER.match(text, end)
+    denied = DENIED_BEFORE.search(text[max(0, start - LOOK_BACK) : start].lower()) or DENIED_AFTER.match(text, end)
     return denied is not None or _is_supposed(text, start)
 
 
@@ -268,7 +276,9 @@ def _is_supposed(text: str, start: int) -> bool:
     if sentence == start:
         return False
     clause = _behind_last(",;:\n", text, sentence, start)
-    return bool(SUPPOSED.search(text, sentence, start) or ATTRIBUTED.search(text, clause, start))
+    said, own = text[sentence:start].lower(), text[clause:start].lower()
+    is_heard = ("ccording" in said or ":" in said or said.rstrip().endswith(",")) and HEARSAY.search(said)
+    return bool(is_heard or SUPPOSED.search(said) or ATTRIBUTED.search(own) or UNSURE.search(own))
 
 
 def _behind_last(marks: str, text: str, begin: int, end: int) -> int:
@@ -298,13 +308,14 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     stop = SENTENCE_END.search(text, begin, limit)
     end = stop.start() if stop else limit
     leads_on = stop is None and limit == following < len(text)
-    if (stop and stop[0] in "?？") or REFUSED.search(text, max(0, start - LOOK_BACK), start) or _is_supposed(text, start):
+    if (stop and stop[0] in "?？") or REFUSED.search(text[max(0, start - LOOK_BACK) : start].lower()) or _is_supposed(text, start):
         return None
     if (instead := NOT_BUT.match(text, begin, end)) and not COLON.search(text, start, begin):
         begin = instead.end()
     clause = grammar.clause.search(text, begin, end)
     end = clause.start() if clause else end
-    content = PICTURES.sub("", text[begin:end])
+    content = text[begin:end]
+    content = content if content.isascii() else PICTURES.sub("", content)
     if leads_on and not clause:
         content = TRAILING.sub("", OPENED.sub("", content)).strip()
         return Statement(content, start, end, firm=False) if grammar.may_be_value(content) else None

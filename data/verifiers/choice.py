@@ -13,7 +13,7 @@ from string import ascii_uppercase
 from data.records import ChoiceReference
 from data.verifiers.contract import Judgement
 from data.verifiers.phrases import COLON, DRESS, NAMELY, PICTURES, RETRACTION
-from data.verifiers.statements import ANSWER_KEY, SENTENCE_END, Statement
+from data.verifiers.statements import KEYED, SENTENCE_END, Statement
 from data.verifiers.texts import BECAUSE, CONTRAST, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "choice"
@@ -37,8 +37,7 @@ GRAMMAR = grammar(
     rf"\blösung{DRESS}(?:{COLON}|\s+(?:ist|lautet)\b)",
     rf"\bans\b\.?{COLON}",
     r"故选|因此选|所以选",
-    holding=rf"{ANSWER_KEY}(?P<key>[^\"'{{}}\n]+?)[\"']?\s*(?:[,}}\n]|\Z)"
-    rf"|\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?(?:\s\([^()\n]{{1,80}}\))?|\d{{1,2}})|(?-i:[A-Z])|the\s+{ORDINAL})"
+    holding=rf"{KEYED}|\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?(?:\s\([^()\n]{{1,80}}\))?|\d{{1,2}})|(?-i:[A-Z])|the\s+{ORDINAL})"
     r"(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about))",
 )
 ALONE = re.compile(rf"{NOUN}(?:\((?P<a>[A-Za-z])\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)

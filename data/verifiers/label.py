@@ -11,30 +11,36 @@ import unicodedata
 from functools import lru_cache
 
 from data.records import LabelReference
-from data.verifiers.contract import Judgement
+from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
 from data.verifiers.phrases import COLON, DRESS
-from data.verifiers.statements import Statement
+from data.verifiers.statements import Statement, final_statements
 from data.verifiers.texts import HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "label"
 VERSION = "4"
 INLINE = True
-KEY = (
-    r"(?:label|verdict|classification|category|rating|safety|decision|sentiment|stance|intent|topic|priority|severity|urgency|toxicity(?:\s+level)?"
-    r"|polarity|emotion|conclusion|result)"
+KEY = r"(?:label|verdict|classification|category|rating)"
+FURTHER = (
+    r"(?:safety|decision|sentiment|stance|intent|topic|priority|severity|urgency|toxicity(?:\s+level)?|polarity|emotion|conclusion|result"
+    r"|bewertung|ergebnis|entscheidung|klassifikation|klassifizierung|résultat|décision|resultado|decisión|decisão|esito|decisione|классификация"
+    r"|решение|вывод|判断|结论|結論|분류|판정|결론|التصنيف|الحكم|القرار)"
 )
+"""Names of what is decided; other things go by them too, so that they count only where nothing else states a label."""
 GRAMMAR = grammar(
     rf"(?<![\"'])\b(?:(?:final|overall|safety)\s+)?{KEY}\b{DRESS}(?:{COLON}|\s+is\b)",
     rf"^[ \t]*#{{1,6}}[ \t]*(?:final[ \t]+)?{KEY}[ \t]*\n",
-    rf"\b(?:urteil|einstufung|kategorie|étiquette|catégorie|etiqueta|categoría|clasificación|etichetta|categoria|rótulo|метка|вердикт|категория|bewertung|ergebnis|entscheidung|klassifikation|klassifizierung|résultat|décision|resultado|decisión|decisão|esito"
-    rf"|decisione|классификация|решение|вывод)\b"
+    rf"\b(?:urteil|einstufung|kategorie|étiquette|catégorie|etiqueta|categoría|clasificación|etichetta|categoria|rótulo|метка|вердикт|категория)\b"
     rf"{DRESS}(?:{COLON}|\s+[—–-]|\s+(?:ist|lautet|est|es|è|é)(?!\w))",
-    rf"(?:标签|標籤|分类|类别|ラベル|分類|判定|判断|结论|結論|분류|판정|결론|التصنيف|الحكم|القرار){DRESS}(?:是|为|は|{COLON})",
+    rf"(?:标签|標籤|分类|类别|ラベル|分類|判定){DRESS}(?:是|为|は|{COLON})",
     r"\bI\s+(?:would\s+)?(?:classify|label|rate|categorize|categorise)\s+(?:this|it|the)\b[^.:\n?!]{0,60}?\s+as\b",
     r"\b(?:is|are)\s+(?:therefore\s+|thus\s+)?classified\s+as\b",
     denied=re.compile(r"(?:neither|weder|none of)\b", re.IGNORECASE),
 )
 NAMED = rf"[\"'](?:answer|{KEY})[\"']\s*:\s*[\"'](?P<value>[^\"'\n]*)[\"']"
+FURTHER_GRAMMAR = grammar(
+    rf"(?:^[ \t*_#>-]*|\*\*)(?:(?:final|overall)\s+)?{FURTHER}{DRESS}{COLON}",
+    holding=rf"[\"']{FURTHER}[\"']\s*:\s*[\"'](?P<value>[^\"'\n]*)[\"']",
+)
 """A key of JSON, or of a dictionary as Python prints it, that names a label."""
 LEADING = re.compile(r"(?:(?:a|an|the|clearly|definitely|eindeutig|clairement|claramente|chiaramente|явно)\s+)*", re.IGNORECASE)
 BEHIND = re.compile(
@@ -63,8 +69,9 @@ def statements(reference: LabelReference, answer_text: str) -> list[Statement]:
     spellings = _spellings(reference)
     # An object is one statement, whatever it holds, so that a label that is true beside another one states nothing.
     holding = re.compile(rf"(?P<object>[{{}}][^{{}}]*{_booleans(reference).pattern}[^{{}}]*\}}?)|{NAMED}", re.IGNORECASE)
-    grammar = GRAMMAR._replace(holding=holding)
-    return stated_or_whole(CODES.sub("", answer_text.rstrip()), grammar, lambda text: _first(spellings, text) is not None)
+    text = CODES.sub("", answer_text.rstrip())
+    stated = stated_or_whole(text, GRAMMAR._replace(holding=holding), lambda whole: _first(spellings, whole) is not None)
+    return stated or final_statements(text[-MAX_ANSWER_CHARACTERS:], FURTHER_GRAMMAR)
 
 
 def gold_text(reference: LabelReference) -> str:

@@ -25,16 +25,23 @@ BY_LANGUAGE = re.compile(r"[,，．]|\.(?![0-9]{1,2}(?![0-9\\]|[^\x00-\x7f])|[0-
 OR = re.compile(r",?\s+or\s+(?:equivalently,?\s+)?")
 BRACKETED = re.compile(r"(?P<before>[^()]*)\((?P<inside>[^()]+)\)(?P<behind>[^()]*)")
 """A second spelling of the same number: "1/4, or 25%", "eighteen (18) dollars"."""
+VERB = (
+    r"(?:has|have|had|makes?|made|earns?|earned|gets?|got|costs?|pays?|paid|needs?|needed|is|are|was|were|sells?|sold|spends?|spent|takes?|took"
+    r"|receives?|received|saves?|saved|owes?|owed|eats?|ate|drinks?|drank|buys?|bought|reads?|writes?|wrote|weighs?|travell?(?:s|ed)|walks?|walked"
+    r"|runs?|ran|uses?|used|collects?|collected|bakes?|baked|profit\s+of|total\s+of)"
+)
 SENTENCE = re.compile(
-    r"(?P<subject>[A-Z][^\W\d]*(?:['’]s)?(?:\s[^\W\d][\w'’]*){1,11}?)\s(?P<number>(?:\\?[$€£¥₹]\s?|(?:only|about|exactly)\s|a\s+total\s+of\s)*-?\d[^\n]*)"
+    rf"(?P<subject>[A-Z][^\W\d]*(?:['’]s)?(?:\s[^\W\d][\w'’]*){{0,10}}?)\s{VERB}(?:\s(?:now|only|about|exactly|left|still|a\s+total\s+of))?"
+    r"\s(?P<number>(?:\\?[$€£¥₹]\s?)?\d[^\n]*)"
 )
 """A sentence that says a number of somebody, as some models write behind "Answer:"."""
 NO_VALUE = re.compile(
-    r"\b(?:step|option|question|part|problem|example|equation|case|chapter|page|line|section|figure|not|never|no|if|than|least|most|over|under"
-    r"|between|from|cannot|or|either)\b|n['’]t\b",
+    r"\b(?:step|option|question|part|problem|example|equation|case|chapter|page|line|section|figure|not|never|no|nobody|none|if|unless|but|too|than"
+    r"|least|most|over|under|above|below|between|from|cannot|or|either|whether|false|wrong|guess|doubt|say|might|may|could|half|less|fewer|more"
+    r"|unclear|unknown)\b|n['’]t\b|[(?]",
     re.IGNORECASE,
 )
-"""In a sentence before a number: what names, bounds or denies it."""
+"""In a sentence: what names, bounds, supposes or denies its number."""
 
 
 def judge(reference: NumberReference, answer_text: str) -> Judgement:
@@ -81,6 +88,6 @@ def _read(text: str, comma: bool) -> Quantity | None:
 def _of_sentence(text: str, comma: bool) -> Quantity | None:
     """The only number of a sentence."""
     found = SENTENCE.fullmatch(text.replace("**", ""))
-    if found is None or NO_VALUE.search(found["subject"]) or NUMERAL.search(found["subject"]):
+    if found is None or NO_VALUE.search(text) or NUMERAL.search(found["subject"]):
         return None
     return read_quantity(found["number"], comma=comma)

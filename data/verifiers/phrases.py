@@ -60,14 +60,16 @@ PERSON = (
     r"|brothers?|teachers?|classmates?|colleagues?|tutors?|professors?|students?|mothers?|fathers?|neighbou?rs?|users?|authors?|people|scholars?|experts?|critics?|others|another(?:\s+one)?|someone|somebody|encyclop\w+)"
 )
 """Who may say something that the writer does not."""
+DIRECTLY = r"(?:\s+(?:the|his|her|their|my|your|final|correct|right))*[\s$*_\"“'(\\]*\Z"
+"""No more stands between it and a statement."""
 # What stands before a statement is searched in small letters, where case-sensitive patterns are several times as fast.
 GUESS = r"(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|magari|talvez|возможно|наверное|может\s+быть)"
 ATTRIBUTED = re.compile(
     rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students?|many|one)\s+(?:(?:often|\w+ly)\s+)?{SAYING}"
     r"|(?:i|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)"
-    rf"|{PERSON}\s+(?:\w+\s+)?(?:{SAYING}|{SAID})|others\s+that|you\s+(?:\w+\s+)?(?:said|say|claim|claimed|wrote|stated)"
     rf"|(?:could|might|may)\s+(?:also\s+)?be\s+that|my\s+(?:\w+\s+)?guess|(?=[pmvqtfвн])(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s){GUESS}"
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
+    rf"|\b(?:(?:{PERSON}|you)\s+(?:\w+\s+)?(?:{SAYING}|{SAID})(?:\s+(?:me|us|him|her|them))?(?:\s+that)?|others\s+that){DIRECTLY}"
     rf"|(?<!\bi)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
 )
 """Before a statement that is others', was one's own before, may be one, or would be a mistake, in the same clause; "or perhaps" adds a
@@ -77,13 +79,13 @@ DENIED = re.compile(r"(?:not|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
 DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")
 NOT_BUT = re.compile(
     r"(?:not|nicht|pas|no|non|não|не)\s+[^\n]{1,80}?,?\s+(?:but(?:\s+rather)?|sondern|mais|sino|ma|mas|а)\s+"
-    r"(?!(?:it|that|this|I|we|they|there|es|das|ce|il)\b)",
+    r"(?!(?:it|that|this|I|we|they|there|es|das|ce|il)\b)(?![^.\n]*\b(?:is|are|was|were|would|likely)\b)",
     re.IGNORECASE,
 )
 """Behind a verb: "not 5 but", before what is the answer instead."""
 NEGATED = re.compile(r"\b(?:neither|nor|not|none|doubt|deny|false|unlikely|weder|noch)\b[^.\n]*\Z", re.IGNORECASE)
 """Before a phrase that holds its value, in the same sentence."""
-OTHERWISE = re.compile(r"[.;,]\s*(?:otherwise|or\s+else|ansonsten|sinon)\b", re.IGNORECASE)
+OTHERWISE = re.compile(r"[.;,]\s*(?:otherwise|or\s+else|ansonsten|sinon)\b,?(?:\s+the)?\s*\Z", re.IGNORECASE)
 """Between two statements of which one holds in one case, and the other in another."""
 SUPPOSED = re.compile(
     r"(?:\b(?:suppose|supposing|assume|assuming|assumed|whether|unless|angenommen|supposons|supongamos|supponiamo|suponhamos|допустим)\b"
@@ -92,13 +94,13 @@ SUPPOSED = re.compile(
 )
 """Before a statement that is only supposed: what follows a condition with its comma is concluded."""
 HEARSAY = re.compile(
-    rf"\baccording\s+to\s+(?:\w+\s+)?{PERSON}\b[^.\n。]*\Z|\b{PERSON}\s+(?:\w+\s+)?{SAID}\s*:\s*[\"“']?(?:\w+\s+){{0,3}}\Z"
+    rf"\baccording\s+to\s+(?:\w+\s+)?{PERSON}\b(?:(?!\b(?:so|therefore|thus|hence)\b)[^.\n。=])*\Z|\b{PERSON}\s+(?:\w+\s+)?{SAID}\s*:\s*[\"“']?(?:\w+\s+){{0,3}}\Z"
     rf"|\b{GUESS},\s*\Z",
 )
 """Before a statement, with a mark between, that is others' or a guess."""
 UNSURE = re.compile(
     r"\b(?=[inud])(?:impossible|(?:not|isn['’]t)\s+(?:possible|true|clear|certain|sure|the\s+case)|unsure|doubt(?:ful)?|unlikely"
-    r"|(?:do|does|did)(?:\s+not|n['’]t)\s+(?:think|believe|know))\b(?:(?!\b(?:but|so|thus|hence|therefore)\b)[^.,;:\n])*\Z",
+    rf"|(?:do|does|did)(?:\s+not|n['’]t)\s+(?:think|believe|know))(?:\s+(?:that|whether|if))?{DIRECTLY}",
 )
 """Before a statement, in its clause, that may not be so."""
 REFUSED = re.compile(
@@ -138,13 +140,6 @@ CONFIRMED = re.compile(
     re.IGNORECASE,
 )
 """At the end of a text: what was said last before stands."""
-LOOKED_AGAIN = re.compile(
-    r"\b(?:check|verify|make\s+sure|(?:is|was)\s+(?:that|this|it|\S{1,12})\s+(?:really|right|correct|actually))\b", re.IGNORECASE
-)
-SAYS_YES = re.compile(
-    r"(?:[.,!]\s+|\n\s*)(?:so\s+)?yes\b[^.!?\n]*(?:[.!]\s*(?:so\s+)?(?:the\s+answer|it|that|this)\s+is\s+correct)?\W*\Z", re.IGNORECASE
-)
-"""At the end of a text, after a look back."""
 CORRECTED_AT_ONCE = re.compile(r"[,;–—-]?\s+(?:(?:no\s+)?wait\b|sorry\b|no\s*[,!:]|actually,?\s+(?=[\w$\\(*-]))", re.IGNORECASE)
 """Directly behind the last statement, in its sentence."""
 INSTEAD = re.compile(
@@ -164,8 +159,9 @@ REASON = (
 )
 NAMELY = r"i\.e|that is|namely|meaning|d\.\s?h|das heißt|nämlich|c'est-à-dire|es decir|cioè|ou seja"
 EXPLAINED = (
-    r"\s\((?!\s*(?:or|oder|ou|base|mod|modulo|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty)\b)(?=[^()\n]*(?<![\\{A-Za-z])(?!base\b|modulo\b)[A-Za-z]{4,})"
-    r"(?=[^()\n]*\)[\s*_$.]*(?:\n|\Z))"
+    r"(?<=[\d}$%*])\s\((?![^()\n]*\b(?:not|sure|should|could|might|may|maybe|perhaps|possibly|alternatively|either|or|oder|ou|base|mod|modulo"
+    r"|thousand|million|billion|hundred|dozen|factorial|squared|cubed|wrong|incorrect|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven"
+    r"|twelve|\w+teen|\w+ty)\b)(?=[^()\n]*(?<![\\{A-Za-z])[A-Za-z]{4,})(?=[^()\n]*\)[\s*_$.]*(?:\n|\Z))"
 )
 """A bracket with words, which explains a value before it."""
 CLAUSE = re.compile(

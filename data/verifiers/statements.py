@@ -29,14 +29,12 @@ from data.verifiers.phrases import (
     INSTEAD,
     LEAD,
     LINK,
-    LOOKED_AGAIN,
     NEGATED,
     NOT_BUT,
     OTHERWISE,
     PICTURES,
     REFUSED,
     RETRACTION,
-    SAYS_YES,
     SUPPOSED,
     TRAILING,
     UNSURE,
@@ -56,6 +54,7 @@ BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
 """A brace, or an escaped character, which is none."""
 SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.?]|!(?!\s*=)|(?<!\s);)(?=[\s*_\"'”’»]|$)")
 CALLED_WRONG = re.compile(r"\s+(?:is|was)\s+(?:wrong|incorrect)\b")
+CONCLUDED = re.compile(r"(?:[.,!?:\n]|\bso|\bhence|\btherefore)\s*[*_$]*\Z", re.IGNORECASE)
 OPENED = re.compile(r"(?:[\s$]|\\[(\[])+\Z")
 """The dress of what follows."""
 COLON = re.compile(r"[:=：]")
@@ -114,13 +113,16 @@ def _may_be_number(text: str) -> bool:
     return bool(VALUE.search(text) or NUMBER_WORD.search(text) or TRUTH.fullmatch(text)) or with_digits(text) != text
 
 
-ANSWER_KEY = r"[\"'](?:final[_ ])?answer[\"']\s*:\s*[\"']?"
-"""A key of JSON before an answer."""
+KEYED = (
+    r"[\"'](?:final[_ ])?answer[\"']\s*:\s*(?:\"(?P<quoted>[^\"\n]*)\""
+    r"|(?!null\b)(?P<bare>[^\"'{}\s][^\"',{}\n]*?))\s*(?:,[^{}]*)?\}[\s`]*\Z"
+)
+"""JSON with an answer, at the end of a text."""
 NUMERIC = Grammar(
     re.compile(rf"(?:{ANSWER}){LEAD}", re.IGNORECASE | re.MULTILINE),
-    re.compile(r"####[ \t]*(?=[*_\s]*[-+−$€£¥₹\\.\d(])(?![*_\s]*\d+[.)]\s+[^\W\d])"),
+    re.compile(r"####[ \t]*(?=[*_\s]*[-+−$€£¥₹\\.\d(])(?![*_\s]*\d+[.)][ \t]+[^\W\d])"),
     _may_be_number,
-    holding=re.compile(rf"{ANSWER_KEY}(?!\s*null\b)(?P<value>[^\"'{{}}\n]+?)[\"']?\s*(?:[,}}\n]|\Z)", re.IGNORECASE),
+    holding=re.compile(KEYED, re.IGNORECASE),
 )
 """Numbers and expressions."""
 
@@ -155,8 +157,10 @@ def _is_confirmed(text: str, last: Statement) -> bool:
     """Whether a text ends with a look back at its last statement that leaves it standing."""
     tail = max(last.end, len(text) - TAIL)
     said = CONFIRMED.search(text, tail)
-    is_same = said is not None and _plain(SENTENCE_END.sub("", text[last.start : said.start()])).endswith(_plain(last.text))
-    return is_same or bool(SAYS_YES.search(text, tail) and LOOKED_AGAIN.search(text, last.end))
+    if said is None:
+        return False
+    value, before = last.text.strip(" *_$."), text[last.end : said.start()].rstrip(" .,:;!*_$}\n")
+    return not before or (before.endswith(value) and not re.match(r"[\w.,/-]", before[: -len(value)][-1:]))
 
 
 def _called_wrong(text: str, last: Statement) -> re.Match[str] | None:
@@ -164,7 +168,7 @@ def _called_wrong(text: str, last: Statement) -> re.Match[str] | None:
     value = last.text.strip(" *_$.")
     for wrong in CALLED_WRONG.finditer(text, last.end) if value else ():
         begin = wrong.start() - len(value)
-        if text.startswith(value, begin) and begin >= last.end and not text[begin - 1].isalnum():
+        if text.startswith(value, begin) and begin >= last.end and CONCLUDED.search(text, last.end, begin):
             return wrong
     return None
 
@@ -327,10 +331,7 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     newline = text.find("\n", begin, limit)
     if DRESS_ALONE.match(content):
         return None
-    if not grammar.may_be_value(content):
-        is_unclear = clause and COLON.search(text, start, begin) and grammar.may_be_value(text[begin : stop.start() if stop else limit])
-        return Statement("", start, end) if is_unclear else None
-    return Statement(content, start, end, line=text[begin : newline if newline >= 0 else limit])
+    return Statement(content, start, end, line=text[begin : newline if newline >= 0 else limit]) if grammar.may_be_value(content) else None
 
 
 def _plain(text: str) -> str:

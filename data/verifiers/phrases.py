@@ -53,11 +53,12 @@ LEAD = rf"(?:[\s*_:：$\"“„«「'`]|\\[\[(]|{THUS})*"
 """Between the announcement and a number or an expression."""
 TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
 """Between the announcement and a text, whose own dress stays whole."""
-SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|write|insist|maintain|swear|tell)s?"
+SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|write|insist|maintain|swear|tell|state)s?"
 SAID = r"(?:said|thought|guessed|believed|argued|claimed|wrote|stated|insisted|told|has\s+it)"
 PERSON = (
     r"(?:(?:answer|solution)\s+key|(?:solution|answer)s?\s+manual|(?:official|published|given)\s+solutions?|(?:text)?books?|internet|friends?|sisters?"
-    r"|brothers?|teachers?|classmates?|colleagues?|tutors?|professors?|students?|mothers?|fathers?|neighbou?rs?|users?|authors?|people|scholars?|experts?|critics?|others|another(?:\s+one)?|someone|somebody|encyclop\w+)"
+    r"|brothers?|teachers?|classmates?|colleagues?|tutors?|professors?|students?|mothers?|fathers?|neighbou?rs?"
+    r"|users?|authors?|people|scholars?|experts?|critics?|others|another(?:\s+one)?|someone|somebody|encyclop\w+)"
 )
 """Who may say something that the writer does not."""
 DIRECTLY = r"(?:\s+(?:the|his|her|their|my|your|final|correct|right))*[\s$*_\"“'(\\]*\Z"
@@ -66,8 +67,9 @@ DIRECTLY = r"(?:\s+(?:the|his|her|their|my|your|final|correct|right))*[\s$*_\"�
 GUESS = r"(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|magari|talvez|возможно|наверное|может\s+быть)"
 ATTRIBUTED = re.compile(
     rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students?|many|one)\s+(?:(?:often|\w+ly)\s+)?{SAYING}"
-    r"|(?:i|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)"
-    rf"|(?:could|might|may)\s+(?:also\s+)?be\s+that|my\s+(?:\w+\s+)?guess|(?=[pmvqtfвн])(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s){GUESS}"
+    r"|(?:i|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)|(?:i|we)(?:['’]d|\s+would)\s+guess"
+    rf"|(?:could|might|may)\s+(?:also\s+)?be\s+that|my\s+(?:\w+\s+)?guess"
+    rf"|(?=[pmvqtfвн])(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s){GUESS}"
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
     rf"|\b(?:(?:{PERSON}|you)\s+(?:\w+\s+)?(?:{SAYING}|{SAID})(?:\s+(?:me|us|him|her|them))?(?:\s+that)?|others\s+that){DIRECTLY}"
     rf"|(?<!\bi)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
@@ -94,7 +96,8 @@ SUPPOSED = re.compile(
 )
 """Before a statement that is only supposed: what follows a condition with its comma is concluded."""
 HEARSAY = re.compile(
-    rf"\baccording\s+to\s+(?:\w+\s+)?{PERSON}\b(?:(?!\b(?:so|therefore|thus|hence)\b)[^.\n。=])*\Z|\b{PERSON}\s+(?:\w+\s+)?{SAID}\s*:\s*[\"“']?(?:\w+\s+){{0,3}}\Z"
+    rf"\baccording\s+to\s+(?:\w+\s+)?{PERSON}\b(?:(?!\b(?:so|therefore|thus|hence)\b)[^.\n。=])*\Z"
+    rf"|\b{PERSON}\s+(?:\w+\s+)?{SAID}\s*:\s*[\"“']?(?:\w+\s+){{0,3}}\Z"
     rf"|\b{GUESS},\s*\Z",
 )
 """Before a statement, with a mark between, that is others' or a guess."""

@@ -48,9 +48,9 @@ LETTERED = re.compile(
 BRACKETED = re.compile(rf"{NOUN}(?P<d>[A-Z])\s*\((?P<text>[^()]+)\)\Z")
 AFTER = re.compile(r"(?P<text>.+?)\s*\((?P<d>[A-Z])\)\Z", re.DOTALL)
 SPOKEN = re.compile(rf"{NOUN}(?:\((?P<a>[A-Z])\)|(?P<d>[A-Z])),(?P<text>.+)\Z", re.DOTALL)
+"""A letter and its text with a comma between, as one would say them."""
 INTRODUCED = re.compile(rf"[\s,]*(?:(?:{NAMELY})\b\.?,?\s+)?", re.IGNORECASE)
 """Between a letter and its text."""
-"""A letter and its text with a comma between, as one would say them."""
 MARKED_LETTER = re.compile(
     rf"\A(?P<before>{NOUN})(?P<mark>\*{{1,3}}|__|[`$\"'])(?P<letter>(?:(?i:{OPTION})\s+)?\(?[A-Z]\)?[.:]?)"
     r"(?:(?P=mark)(?=[\s,:.(–—]|\Z)|\Z)"
@@ -162,16 +162,8 @@ def _said_to_be(reference: ChoiceReference, behind: str) -> str | None:
 
 def _read(reference: ChoiceReference, said: str) -> str | None:
     """The letter of the one option that a text names and nothing else."""
-    first, *more = said.strip().split("\n", maxsplit=1)
-    if more and (head := LETTERED.match(undressed(first))):
-        letter = _exactly(reference, _known(reference, _group(head)), head["text"])
-        if letter and not _goes_elsewhere(reference, letter, more[0]):
-            return letter
-    if more:  # a letter or a text on a line of its own, and why
-        head = ALONE.match(undressed(first))
-        letter = _known(reference, _group(head)) if head else _option(reference, PICTURES.sub("", first))
-        if letter and not _mentioned(reference, more[0]) - {letter} and not _goes_elsewhere(reference, letter, more[0]):
-            return letter
+    if letter := _of_first_line(reference, said):
+        return letter
     said = HEDGE.sub("", undressed(unicodedata.normalize("NFKC", said)), count=1)
     text = MARKED_LETTER.sub(r"\g<before>\g<letter>", MARKED_END.sub(r"\g<before>\g<rest>", said))
     by_text = _option(reference, said) or _option(reference, said.removeprefix("It "))
@@ -188,6 +180,20 @@ def _read(reference: ChoiceReference, said: str) -> str | None:
     spoken = SPOKEN.match(text)
     letter = _exactly(reference, _known(reference, _group(spoken)), INTRODUCED.sub("", spoken["text"], count=1)) if spoken else None
     return letter or _by_position(reference, text) or _by_position_and_text(reference, text) or _by_beginning(reference, text)
+
+
+def _of_first_line(reference: ChoiceReference, said: str) -> str | None:
+    """The letter that the first of several lines names, if what follows says why; behind a letter or a text alone it names no other."""
+    line, *more = said.strip().split("\n", maxsplit=1)
+    if not more:
+        return None
+    first, behind = undressed(line), more[0]
+    lettered, alone = LETTERED.match(first), ALONE.match(first)
+    letter = _exactly(reference, _known(reference, _group(lettered)), lettered["text"]) if lettered else None
+    if letter is None:
+        letter = _known(reference, _group(alone)) if alone else _option(reference, PICTURES.sub("", line))
+        letter = None if letter and _mentioned(reference, behind) - {letter} else letter
+    return None if letter is None or _goes_elsewhere(reference, letter, behind) else letter
 
 
 def _group(found: re.Match[str]) -> str:
@@ -235,12 +241,14 @@ def _adds_another(reference: ChoiceReference, letter: str, text: str) -> bool:
 
 def _mentioned(reference: ChoiceReference, text: str) -> set[str]:
     """The letters of the options of which a text holds the letter or the words."""
+    letters = {letter for letter, _ in _lettered(reference) if re.search(rf"(?<!\w){letter}(?!\w)", text)}
+    return letters | _spelt_out(reference, text)
+
+
+def _spelt_out(reference: ChoiceReference, text: str) -> set[str]:
+    """The letters of the options of which a text holds the words."""
     plain = _worded(text)
-    return {
-        letter
-        for letter, option in _lettered(reference)
-        if re.search(rf"(?<!\w){letter}(?!\w)", text) or re.search(rf"(?<!\w){re.escape(_worded(option))}(?!\w)", plain)
-    }
+    return {letter for letter, option in _lettered(reference) if re.search(rf"(?<!\w){re.escape(_worded(option))}(?!\w)", plain)}
 
 
 def _by_position(reference: ChoiceReference, text: str) -> str | None:
@@ -266,19 +274,17 @@ def _by_position_and_text(reference: ChoiceReference, text: str) -> str | None:
 
 def _by_beginning(reference: ChoiceReference, text: str) -> str | None:
     """The longest option that a text begins with, before a punctuation mark, if it names no other."""
-    plain = _plain(text.replace("**", ""))
+    plain = _worded(text.replace("**", ""))
     fitting = [
-        (len(_plain(option)), letter)
+        (len(_worded(option)), letter)
         for letter, option in _lettered(reference)
-        if re.match(rf"{re.escape(_plain(option))}\s*(?:[,;:(–—]|\.\s)", plain)
+        if re.match(rf"{re.escape(_worded(option))}\s*(?:[,;:(–—]|\.\s)", plain)
     ]
     if not fitting:
         return None
     length, letter = max(fitting)
     rest = plain[length:]
-    others = (_plain(option) for own, option in _lettered(reference) if own != letter)
-    is_another = any(re.search(rf"(?<!\w){re.escape(other)}(?!\w)", rest) for other in others)
-    return None if is_another or _said_to_be(reference, rest) not in (None, letter) else letter
+    return None if _spelt_out(reference, rest) - {letter} or _said_to_be(reference, rest) not in (None, letter) else letter
 
 
 def _option(reference: ChoiceReference, text: str) -> str | None:

@@ -14,7 +14,7 @@ from data.verifiers.marks import has_decimal_comma
 from data.verifiers.number_words import NUMBER_WORD
 from data.verifiers.quantity import Quantity, read_quantity
 from data.verifiers.settling import settle
-from data.verifiers.statements import Statement, final_statements
+from data.verifiers.statements import SENTENCE_END, Statement, final_statements
 
 NAME = "number"
 VERSION = "4"
@@ -55,7 +55,7 @@ def judge(reference: NumberReference, answer_text: str) -> Judgement:
 
     stated = statements(reference, answer_text)
     comma = any(BY_LANGUAGE.search(statement.text) for statement in stated) and has_decimal_comma(answer_text)
-    finals = [(statement, _read(statement.text, comma)) for statement in stated]
+    finals = [(statement, _read(statement.text, comma) or _of_sentence(statement.line or statement.text, comma)) for statement in stated]
     return settle(finals, "one number", same=Quantity.answered_by, judge=verdict)
 
 
@@ -79,15 +79,16 @@ def _read(text: str, comma: bool) -> Quantity | None:
     else:
         spellings = OR.split(text)
     if spellings == [text]:
-        return whole or _of_sentence(text, comma)
+        return whole
     first, *others = [read_quantity(spelling, comma=comma) for spelling in spellings]
     same = first is not None and all(other and (first.answered_by(other) or other.answered_by(first)) for other in others)
     return first if same else None
 
 
-def _of_sentence(text: str, comma: bool) -> Quantity | None:
-    """The only number of a sentence."""
-    found = SENTENCE.fullmatch(text.replace("**", ""))
-    if found is None or NO_VALUE.search(text) or NUMERAL.search(found["subject"]):
+def _of_sentence(line: str, comma: bool) -> Quantity | None:
+    """The only number of the sentence with which a line begins, whole: what follows a "but" may undo what stands before it."""
+    sentence = SENTENCE_END.split(line, maxsplit=1)[0].replace("**", "").strip()
+    found = SENTENCE.fullmatch(sentence)
+    if found is None or NO_VALUE.search(sentence) or NUMERAL.search(found["subject"]):
         return None
     return read_quantity(found["number"], comma=comma)

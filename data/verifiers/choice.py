@@ -12,12 +12,13 @@ from string import ascii_uppercase
 
 from data.records import ChoiceReference
 from data.verifiers.contract import Judgement
-from data.verifiers.phrases import COLON, DRESS, NAMELY, PICTURES, RETRACTION
+from data.verifiers.options import WORD, joined, known, letter_at, lettered, mentioned, named_by, spelt_out, worded
+from data.verifiers.phrases import COLON, CORRECTED, DRESS, NAMELY, PICTURES, RETRACTION
 from data.verifiers.statements import KEYED, SENTENCE_END, Statement
 from data.verifiers.texts import BECAUSE, CONTRAST, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "choice"
-VERSION = "4"
+VERSION = "5"
 INLINE = True
 OPTION = (
     r"(?:option|choice|answer|letter|antwort|buchstabe|réponse|lettre|respuesta|opción|risposta|opzione|lettera|resposta|opção|letra|alternativa"
@@ -29,18 +30,26 @@ NOUN = rf"{ARTICLE}(?:(?i:{OPTION})\s*)?"
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 ORDINAL = rf"(?P<ordinal>{'|'.join(ORDINALS)}|last)\s+(?:option|choice|answer|one)"
 I_CHOOSE = r"\bI(?:['’]d|['’]ll|\s+would|\s+will)?\s+(?:choose|select|pick|go\s+with)"
+NO_SECOND = r"(?<![\w/])(?<!\bor\s)(?<!\b[A-Z]\sand\s)(?<!\)\sand\s)"
+"""Before an option that is not the second of two."""
+OPTION_NAMED = (
+    r"(?:option|choice)\s+(?:\(?[A-Za-z]\)?(?:\s\([^()\n]{1,80}\))?|\d{1,2})|(?-i:\([A-Z]\)|[A-Z](?:[):]\s[^\n.,;:?!()*]{1,60}?)?)"
+    rf"|the\s+{ORDINAL}"
+)
 GRAMMAR = grammar(
-    rf"\b(?:correct|right|best)\s+(?:option|choice|answer|letter)\b{DRESS}(?:{COLON}|\s+is\b)",
-    rf"\b(?:alternativa|opción|opção|opzione|lettre|letra|lettera)\s+(?:correcta|correta|corretta|correcte|certa){DRESS}{COLON}",
+    rf"\b(?:correct|right|best)\s+(?:option|choice|answer|letter)\b{DRESS}{COLON}",
+    rf"\b(?:correct|right|best)\s+(?:answer\s+)?(?:option|choice|answer|letter|one)\b{DRESS}\s+(?:is|would\s+be)\b",
+    rf"\b(?:alternativa|opción|opção|opzione|lettre|letra|lettera)\s+(?:correcta|correta|corretta|correcte|certa){DRESS}"
+    rf"(?:{COLON}|\s+(?:é|es|est|è)(?!\w))",
     rf"{I_CHOOSE}\s+(?=(?:option|choice|letter)\b)",
     rf"{I_CHOOSE}\s+(?=\([A-Za-z]\)|[A-Z](?:\.|\s*\Z|\s*\n))",
     rf"\blösung{DRESS}(?:{COLON}|\s+(?:ist|lautet)\b)",
     rf"\bans\b\.?{COLON}",
     r"故选|因此选|所以选",
-    holding=rf"{KEYED}|\b(?P<value>(?:option|choice)\s+(?:\(?[A-Za-z]\)?(?:\s\([^()\n]{{1,80}}\))?|\d{{1,2}})|(?-i:[A-Z])|the\s+{ORDINAL})"
-    r"(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about))",
+    holding=rf"{KEYED}|{NO_SECOND}(?P<value>{OPTION_NAMED})(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+(?:final\s+)?answer\b"
+    r"|(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about)))",
 )
-ALONE = re.compile(rf"{NOUN}(?:\((?P<a>[A-Za-z])\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
+ALONE = re.compile(rf"{NOUN}(?:\(\s?(?P<a>[A-Za-z])\s?\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
 LETTERED = re.compile(
     rf"{NOUN}(?:[(\[](?P<a>[A-Za-z])[)\]]\s*(?:[:.]|[–—-](?=\s))?|(?P<b>[A-Za-z])\)|(?P<c>[A-Z])\s*[.:]|(?P<d>[A-Z])\s+[–—-]\s)\s*(?P<text>.+)\Z",
     re.DOTALL,
@@ -76,6 +85,10 @@ IDENTIFIED = re.compile(
     re.IGNORECASE,
 )
 """Between a letter and what its option is said to be, or a second option."""
+APPOSITION = re.compile(r",\s+(?=(?:the|an?)\s+\w+\s\w)")
+"""Between a letter and what its option is, in other words than its own."""
+BEFORE_OPTION = re.compile(r"\A(?:It|[Tt]he)\s")
+"""What makes a sentence of an option, or is no part of it."""
 PRONOUN = re.compile(r"(?:it|this|that)\b", re.IGNORECASE)
 ALSO_RIGHT = re.compile(
     r"\b(?:right|correct)\s+(?:also|too|as\s+well)\b|\b(?:also|equally)\s+(?:right|correct|good)\b|\bas\s+good\b|\bbut\s+also\b"
@@ -90,10 +103,6 @@ POSITION = re.compile(
     re.IGNORECASE,
 )
 NEGATION = re.compile(r"\b(?:not|never|cannot|wrong|incorrect|false)\b|n['’]t\b", re.IGNORECASE)
-WORD = re.compile(r"[^\W_]+")
-DEGREES = re.compile(r"\s*\^\s*\{?\\circ\}?")
-SPACING = re.compile(r"\\[,;:!]|~")
-FRACTION = re.compile(r"\\[dt]frac")
 
 
 def judge(reference: ChoiceReference, answer_text: str) -> Judgement:
@@ -104,9 +113,10 @@ def judge(reference: ChoiceReference, answer_text: str) -> Judgement:
 
 def statements(reference: ChoiceReference, answer_text: str) -> list[Statement]:
     """The final statements of an answer: its whole text where that is nothing but an option."""
-    for letter, option in _lettered(reference):
-        if RETRACTION.match(f"{option},"):  # "B. No" takes nothing back where that is an option
-            answer_text = answer_text.replace(f"{letter}. {option}", f"{letter}) {option}")
+    for letter, option in lettered(reference):
+        if RETRACTION.match(f"{option},") or CORRECTED.match(f" {option}"):  # "B. No" takes nothing back where that is an option
+            for mark in ".:,)":
+                answer_text = answer_text.replace(f"{letter}{mark} {option}", f'{letter}) "{option}"')
     return stated_or_whole(answer_text, GRAMMAR, lambda text: (_read(reference, text) or _with_reason(reference, text)) is not None)
 
 
@@ -119,11 +129,16 @@ def _stated(reference: ChoiceReference, statement: Statement) -> str | None:
     """The letter that a statement names. "B. Paris" contradicts itself where Paris is another option; "B. Paris is large." does not."""
     behind = statement.line[len(statement.text) :].lstrip(". ") if statement.line.startswith(statement.text) else ""
     letter = _read(reference, statement.text)
-    next_one = _said_to_be(reference, behind) if PRONOUN.match(behind) else _option(reference, SENTENCE_END.split(behind, maxsplit=1)[0])
+    next_one = _said_to_be(reference, behind) if PRONOUN.match(behind) else named_by(reference, SENTENCE_END.split(behind, maxsplit=1)[0])
     if letter is not None and (next_one not in (None, letter) or _adds_another(reference, letter, behind)):
         return None
     letter = letter or (_read(reference, statement.line) if statement.line else None)
-    return letter or _before_contrast(reference, statement.text) or _before_reason(reference, statement.text)
+    return (
+        letter
+        or _before_contrast(reference, statement.text)
+        or _before_reason(reference, statement.text)
+        or _before_apposition(reference, statement.text)
+    )
 
 
 def _before_contrast(reference: ChoiceReference, text: str) -> str | None:
@@ -151,10 +166,17 @@ def _before_reason(reference: ChoiceReference, text: str) -> str | None:
     return None if _adds_another(reference, letter, reason) else letter
 
 
+def _before_apposition(reference: ChoiceReference, text: str) -> str | None:
+    """The letter of "B, the gas that plants take up", which names no option."""
+    letter, *said = APPOSITION.split(text, maxsplit=1)
+    found = ALONE.match(undressed(letter)) if said and not mentioned(reference, said[0]) else None
+    return known(reference, _group(found)) if found else None
+
+
 def _said_to_be(reference: ChoiceReference, behind: str) -> str | None:
     """The letter of the option with which begins what stands behind a letter: ", which is Paris", ". It is Paris", ", so C"."""
     found = IDENTIFIED.match(behind)
-    if option := _option(reference, behind):
+    if option := named_by(reference, behind):
         return option
     said = END.split(behind[found.end() if found else 0 :], maxsplit=1)[0]
     return _read(reference, BECAUSE.split(said, maxsplit=1)[0])
@@ -166,9 +188,9 @@ def _read(reference: ChoiceReference, said: str) -> str | None:
         return letter
     said = HEDGE.sub("", undressed(unicodedata.normalize("NFKC", said)), count=1)
     text = MARKED_LETTER.sub(r"\g<before>\g<letter>", MARKED_END.sub(r"\g<before>\g<rest>", said))
-    by_text = _option(reference, said) or _option(reference, said.removeprefix("It "))
+    by_text = named_by(reference, said) or named_by(reference, BEFORE_OPTION.sub("", said, count=1))
     alone = ALONE.match(text)
-    by_letter = _known(reference, _group(alone)) if alone else None
+    by_letter = known(reference, _group(alone)) if alone else None
     if alone and by_text and by_letter and by_text != by_letter:
         return None
     if by_text or alone:
@@ -176,9 +198,9 @@ def _read(reference: ChoiceReference, said: str) -> str | None:
     agreeing = _agreeing if text == said else _exactly  # what follows a letter in marks is often said of each option in turn
     for pattern in (LETTERED, BRACKETED, AFTER):
         if found := pattern.match(text):
-            return agreeing(reference, _known(reference, _group(found)), INTRODUCED.sub("", found["text"], count=1))
+            return agreeing(reference, known(reference, _group(found)), INTRODUCED.sub("", found["text"], count=1))
     spoken = SPOKEN.match(text)
-    letter = _exactly(reference, _known(reference, _group(spoken)), INTRODUCED.sub("", spoken["text"], count=1)) if spoken else None
+    letter = _exactly(reference, known(reference, _group(spoken)), INTRODUCED.sub("", spoken["text"], count=1)) if spoken else None
     return letter or _by_position(reference, text) or _by_position_and_text(reference, text) or _by_beginning(reference, text)
 
 
@@ -188,11 +210,11 @@ def _of_first_line(reference: ChoiceReference, said: str) -> str | None:
     if not more:
         return None
     first, behind = undressed(line), more[0]
-    lettered, alone = LETTERED.match(first), ALONE.match(first)
-    letter = _exactly(reference, _known(reference, _group(lettered)), lettered["text"]) if lettered else None
+    with_text, alone = LETTERED.match(first), ALONE.match(first)
+    letter = _exactly(reference, known(reference, _group(with_text)), with_text["text"]) if with_text else None
     if letter is None:
-        letter = _known(reference, _group(alone)) if alone else _option(reference, PICTURES.sub("", line))
-        letter = None if letter and _mentioned(reference, behind) - {letter} else letter
+        letter = known(reference, _group(alone)) if alone else named_by(reference, PICTURES.sub("", line))
+        letter = None if letter and mentioned(reference, behind) - {letter} else letter
     return None if letter is None or _goes_elsewhere(reference, letter, behind) else letter
 
 
@@ -200,35 +222,31 @@ def _group(found: re.Match[str]) -> str:
     return next(value for name, value in found.groupdict().items() if value and name != "text").upper()
 
 
-def _known(reference: ChoiceReference, letter: str) -> str | None:
-    return letter if letter in ascii_uppercase[: len(reference.options)] else None
-
-
 def _agreeing(reference: ChoiceReference, letter: str | None, text: str) -> str | None:
     """A letter that stands with a text, unless the text is another option's or has no word of its own option's, or goes elsewhere."""
-    other = _option(reference, text)
+    other = named_by(reference, text)
     if letter is None or other is not None:
         return letter if other == letter else None
     option = reference.options[ascii_uppercase.index(letter)]
-    is_foreign = len(text) < 80 and not set(WORD.findall(_plain(text))) & set(WORD.findall(_plain(option)))  # longer ones explain
+    is_foreign = len(text) < 80 and not set(WORD.findall(joined(text))) & set(WORD.findall(joined(option)))  # longer ones explain
     return None if is_foreign or _goes_elsewhere(reference, letter, text) else letter
 
 
 def _exactly(reference: ChoiceReference, letter: str | None, text: str) -> str | None:
     """A letter that stands with the very text of its option; where options are letters themselves, those would be two of them."""
     letters = set(ascii_uppercase[: len(reference.options)].lower())
-    has_letters = any(_plain(option) in letters for option in reference.options)
-    return letter if letter and not has_letters and _option(reference, text) == letter else None
+    has_letters = any(joined(option) in letters for option in reference.options)
+    return letter if letter and not has_letters and named_by(reference, text) == letter else None
 
 
 def _goes_elsewhere(reference: ChoiceReference, letter: str, text: str) -> bool:
     """Whether what is said of an option rejects it, takes it back, or goes on with another one, as a list or a review of them does."""
-    plain, rest = _plain(text), undressed(text).replace(undressed(reference.options[ascii_uppercase.index(letter)]), "")
-    others = [(own.lower(), re.escape(_plain(option))) for own, option in _lettered(reference) if own != letter]
+    shown, rest = joined(text), undressed(text).replace(undressed(reference.options[ascii_uppercase.index(letter)]), "")
+    others = [(own.lower(), re.escape(joined(option))) for own, option in lettered(reference) if own != letter]
     return (
         _adds_another(reference, letter, rest)
-        or any(re.search(rf"\b{own}[*_]*{BEFORE_TEXT}\s*{option}(?!\w)", plain) for own, option in others)
-        or any(_known(reference, other) not in (None, letter) for other in LISTED.findall(f"\n{rest}"))
+        or any(re.search(rf"\b{own}[*_]*{BEFORE_TEXT}\s*{option}(?!\w)", shown) for own, option in others)
+        or any(known(reference, other) not in (None, letter) for other in LISTED.findall(f"\n{rest}"))
         or RETRACTION.search(rest) is not None
         or REJECTED.search(END.split(rest, maxsplit=1)[0]) is not None
     )
@@ -236,19 +254,7 @@ def _goes_elsewhere(reference: ChoiceReference, letter: str, text: str) -> bool:
 
 def _adds_another(reference: ChoiceReference, letter: str, text: str) -> bool:
     """Whether a text calls another option right beside one."""
-    return ALSO_RIGHT.search(text) is not None and not NEGATION.search(text) and bool(_mentioned(reference, text) - {letter})
-
-
-def _mentioned(reference: ChoiceReference, text: str) -> set[str]:
-    """The letters of the options of which a text holds the letter or the words."""
-    letters = {letter for letter, _ in _lettered(reference) if re.search(rf"(?<!\w){letter}(?!\w)", text)}
-    return letters | _spelt_out(reference, text)
-
-
-def _spelt_out(reference: ChoiceReference, text: str) -> set[str]:
-    """The letters of the options of which a text holds the words."""
-    plain = _worded(text)
-    return {letter for letter, option in _lettered(reference) if re.search(rf"(?<!\w){re.escape(_worded(option))}(?!\w)", plain)}
+    return ALSO_RIGHT.search(text) is not None and not NEGATION.search(text) and bool(mentioned(reference, text) - {letter})
 
 
 def _by_position(reference: ChoiceReference, text: str) -> str | None:
@@ -257,11 +263,11 @@ def _by_position(reference: ChoiceReference, text: str) -> str | None:
         return None
     if found["ordinal"]:
         ordinal = found["ordinal"].lower()
-        return _letter(reference, len(reference.options) if ordinal == "last" else ORDINALS.index(ordinal) + 1)
-    by_position = _letter(reference, int(found["number"]))
+        return letter_at(reference, len(reference.options) if ordinal == "last" else ORDINALS.index(ordinal) + 1)
+    by_position = letter_at(reference, int(found["number"]))
     if found["named"]:
         return by_position
-    starting = {letter for letter, option in _lettered(reference) if re.match(rf"{found['number']}(?![\d.,])\W", option)}
+    starting = {letter for letter, option in lettered(reference) if re.match(rf"{found['number']}(?![\d.,])\W", option)}
     return by_position if starting <= {by_position} else None  # "2" may be the second option, or the one of 2 km
 
 
@@ -269,52 +275,19 @@ def _by_position_and_text(reference: ChoiceReference, text: str) -> str | None:
     """The letter of "the second option, London"."""
     position, *behind = re.split(r"[,:]", text, maxsplit=1)
     letter = _by_position(reference, undressed(position)) if behind else None
-    return letter if letter and _option(reference, ONE_ARTICLE.sub("", behind[0])) == letter else None
+    return letter if letter and named_by(reference, ONE_ARTICLE.sub("", behind[0])) == letter else None
 
 
 def _by_beginning(reference: ChoiceReference, text: str) -> str | None:
     """The longest option that a text begins with, before a punctuation mark, if it names no other."""
-    plain = _worded(text.replace("**", ""))
+    plain = worded(text.replace("**", ""))
     fitting = [
-        (len(_worded(option)), letter)
-        for letter, option in _lettered(reference)
-        if re.match(rf"{re.escape(_worded(option))}\s*(?:[,;:(–—]|\.\s)", plain)
+        (len(worded(option)), letter)
+        for letter, option in lettered(reference)
+        if re.match(rf"{re.escape(worded(option))}\s*(?:[,;:(–—]|\.\s)", plain)
     ]
     if not fitting:
         return None
     length, letter = max(fitting)
     rest = plain[length:]
-    return None if _spelt_out(reference, rest) - {letter} or _said_to_be(reference, rest) not in (None, letter) else letter
-
-
-def _option(reference: ChoiceReference, text: str) -> str | None:
-    """The letter of the option whose text this is, case apart unless only the case tells two of them apart."""
-    same = [letter for letter, option in _lettered(reference) if _squeezed(option) == _squeezed(text)]
-    if len(same) > 1:
-        same = [letter for letter, option in _lettered(reference) if undressed(option) == undressed(text)]
-    return same[0] if len(same) == 1 else None
-
-
-def _lettered(reference: ChoiceReference) -> list[tuple[str, str]]:
-    return list(zip(ascii_uppercase, reference.options, strict=False))
-
-
-def _letter(reference: ChoiceReference, position: int) -> str | None:
-    return ascii_uppercase[position - 1] if 1 <= position <= len(reference.options) else None
-
-
-def _plain(text: str) -> str:
-    """Case, spaces, and the make of fractions and minus signs apart."""
-    return re.sub(r"(?<=\d) (?=[^\W\d])", "", _worded(text))
-
-
-def _squeezed(text: str) -> str:
-    """The same without dollar signs, thousands marks, and spaces around signs, and with degrees as a sign."""
-    plain = DEGREES.sub("°", SPACING.sub(" ", text)).replace("$", "")
-    return re.sub(r"\s*([-+=<>≤≥*/^,()\[\]{}])\s*", r"\1", re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", _plain(plain)))
-
-
-def _worded(text: str) -> str:
-    """The same with a space between a number and what follows it."""
-    plain = FRACTION.sub(r"\\frac", unicodedata.normalize("NFKC", undressed(text))).replace("−", "-")
-    return re.sub(r"\s+", " ", plain).casefold()
+    return None if spelt_out(reference, rest) - {letter} or _said_to_be(reference, rest) not in (None, letter) else letter

@@ -15,7 +15,7 @@ from data.verifiers.statements import Statement
 from data.verifiers.texts import CONTRAST_AFTER_COMMA, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "exact"
-VERSION = "4"
+VERSION = "5"
 INLINE = True
 GRAMMAR = grammar(holding=r"\"answer\"\s*:\s*\"(?P<value>[^\"\n]*)\"")
 REASON = re.compile(r",\s+(?:because|since|which|weil|puisque|porque|ya que|perché)\s|，\s*(?:因为|因為)", re.IGNORECASE)

@@ -19,12 +19,15 @@ from data.verifiers.formula.values import Group, Named, Scalar, Value
 from data.verifiers.marks import has_decimal_comma
 from data.verifiers.quantity import read_quantity
 from data.verifiers.settling import settle
-from data.verifiers.statements import BOX, Statement, final_statements
+from data.verifiers.statements import BOX, NUMERIC, Statement, final_statements
 from data.verifiers.statements import statements as all_statements
 
 NAME = "math"
-VERSION = "5+math-verify-0.9.0"
+VERSION = "6+math-verify-0.9.0"
 INLINE = False
+IN_WORDS = re.compile(r"(?:\\text\{)?[A-Za-z][A-Za-z' -]+\}?")
+WORDED = NUMERIC._replace(may_be_value=lambda text: NUMERIC.may_be_value(text) or read(text.strip(" .*_")) is not None)
+"""What states an answer where that is a word, or words."""
 PART = re.compile(r"[\s.,;:*_$)\]\\]*\n\s*[*_#(]*\s*(?:part\s*)?\(?(?:[a-h]|[ivx]{1,4}|[1-9])[).:][\s).:*_$\\\[(]*", re.IGNORECASE)
 
 
@@ -34,7 +37,7 @@ def judge(reference: ExpressionReference, answer_text: str) -> Judgement:
     if gold is None:
         return Judgement(Outcome.ERROR, None, f"the gold answer {reference.value[:80]!r} is not an expression")
     text = answer_text[-MAX_ANSWER_CHARACTERS:]
-    finals = final_statements(text)
+    finals = statements(reference, answer_text)
     comma = any("," in statement.text for statement in finals) and has_decimal_comma(text)
     boxes = _boxes_of_parts(text, finals) if finals and _is_plural(gold) else []
     if len(boxes) > 1 and not _agree([read(box.text) for box in boxes]):
@@ -52,7 +55,7 @@ def judge(reference: ExpressionReference, answer_text: str) -> Judgement:
 
 def statements(reference: ExpressionReference, answer_text: str) -> list[Statement]:
     """The final statements of an answer."""
-    return final_statements(answer_text[-MAX_ANSWER_CHARACTERS:])
+    return final_statements(answer_text[-MAX_ANSWER_CHARACTERS:], WORDED if IN_WORDS.fullmatch(reference.value) else NUMERIC)
 
 
 def gold_text(reference: ExpressionReference) -> str:

@@ -1,7 +1,8 @@
 """Verifier of classifications: one label of a set, with further spellings in any language. Pure and of linear time.
 
 Announcements are those of an answer, and "Verdict:", "I classify this as", JSON such as {"label": "unsafe"} or {"safe": false}, and the
-like in other languages. The longest spelling wins ("unsafe" is not "safe"); a denied, graded ("mostly safe") or doubled label is none.
+like in other languages; where none of them states a label, one behind any other key ("Grade: B"). The longest spelling wins ("unsafe" is
+not "safe"); a denied, graded ("mostly safe") or doubled label is none.
 """
 
 from __future__ import annotations
@@ -12,37 +13,53 @@ from functools import lru_cache
 
 from data.records import LabelReference
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
-from data.verifiers.phrases import COLON, DRESS
-from data.verifiers.statements import Statement, final_statements
+from data.verifiers.phrases import COLON, DRESS, PICTURES
+from data.verifiers.statements import LETTER, Grammar, Statement, final_statements
 from data.verifiers.texts import HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "label"
-VERSION = "4"
+VERSION = "5"
 INLINE = True
-KEY = r"(?:label|verdict|classification|category|rating)"
+KEY = (
+    r"(?:label|verdict|classification|veredicto|urteil|einstufung|étiquette|etiqueta|clasificación|classificação|etichetta|rótulo"
+    r"|метка|вердикт)"
+)
+LOOSE_KEY = r"(?:category|rating|kategorie|catégorie|categoría|categoria|категория)"
+"""Keys by which a text may also call something that is no label ("category S6", "the rating is 5 stars")."""
 FURTHER = (
     r"(?:safety|decision|sentiment|stance|intent|topic|priority|severity|urgency|toxicity(?:\s+level)?|polarity|emotion|conclusion|result"
     r"|bewertung|ergebnis|entscheidung|klassifikation|klassifizierung|résultat|décision|resultado|decisión|decisão|esito|decisione|классификация"
     r"|решение|вывод|判断|结论|結論|분류|판정|결론|التصنيف|الحكم|القرار)"
 )
 """Names of what is decided; other things go by them too, so that they count only where nothing else states a label."""
-GRAMMAR = grammar(
-    rf"(?<![\"'])\b(?:(?:final|overall|safety)\s+)?{KEY}\b{DRESS}(?:{COLON}|\s+is\b)",
-    rf"^[ \t]*#{{1,6}}[ \t]*(?:final[ \t]+)?{KEY}[ \t]*\n",
-    rf"\b(?:urteil|einstufung|kategorie|étiquette|catégorie|etiqueta|categoría|clasificación|etichetta|categoria|rótulo|метка|вердикт|категория)\b"
-    rf"{DRESS}(?:{COLON}|\s+[—–-]|\s+(?:ist|lautet|est|es|è|é)(?!\w))",
-    rf"(?:标签|標籤|分类|类别|ラベル|分類|判定){DRESS}(?:是|为|は|{COLON})",
-    r"\bI\s+(?:would\s+)?(?:classify|label|rate|categorize|categorise)\s+(?:this|it|the)\b[^.:\n?!]{0,60}?\s+as\b",
-    r"\b(?:is|are)\s+(?:therefore\s+|thus\s+)?classified\s+as\b",
-    denied=re.compile(r"(?:neither|weder|none of)\b", re.IGNORECASE),
-)
-NAMED = rf"[\"'](?:answer|{KEY})[\"']\s*:\s*[\"'](?P<value>[^\"'\n]*)[\"']"
+DENIED_LABEL = re.compile(r"(?:neither|weder|none of)\b", re.IGNORECASE)
+NAMED = rf"[\"'](?:answer|{KEY}|{LOOSE_KEY})[\"']\s*:\s*[\"'](?P<value>[^\"'\n]*)[\"']"
+"""A key of JSON, or of a dictionary as Python prints it, that names a label."""
 FURTHER_GRAMMAR = grammar(
-    rf"(?:^[ \t*_#>-]*|\*\*)(?:(?:final|overall)\s+)?{FURTHER}{DRESS}{COLON}",
+    rf"(?:^[ \t*_#>→-]*|\*\*)(?:(?:final|overall|revised)\s+)?{FURTHER}{DRESS}{COLON}",
     holding=rf"[\"']{FURTHER}[\"']\s*:\s*[\"'](?P<value>[^\"'\n]*)[\"']",
 )
-"""A key of JSON, or of a dictionary as Python prints it, that names a label."""
-LEADING = re.compile(r"(?:(?:a|an|the|clearly|definitely|eindeutig|clairement|claramente|chiaramente|явно)\s+)*", re.IGNORECASE)
+KEYED_LINE = re.compile(
+    r"^[^\w\n{}\"']*(?P<key>[^\W\d_][\w'’ -]{0,30}?)[ \t*_]*[:：]\s{0,3}(?P<value>\S[^\n]{0,80}?)[ \t]*$"
+    r"|^#{1,6}[ \t]+(?P<heading>[^\W\d_][\w'’ -]{0,30}?)[ \t]*\n\s{0,3}(?P<below>\S[^\n]{0,80}?)[ \t]*$"
+    r"|[{,]\s*[\"'](?P<name>[\w -]{1,30})[\"']\s*:\s*[\"'](?P<string>[^\"'\n]{1,80})[\"']",
+    re.MULTILINE,
+)
+"""Some key and its value, as a line, under a heading, or in JSON."""
+NO_KEY = re.compile(
+    r"\b(?:gold|reference|expected|example|previous|old|input|text|message|question|options?|labels|choices|premise|hypothesis|user"
+    r"|human|not|note|comment|reason(?:ing)?|explanation|analysis|rationale|wrong|false|incorrect|bad)\b",
+    re.IGNORECASE,
+)
+REVISED = re.compile(r"(?:final|overall|revised|corrected|updated|new)\b", re.IGNORECASE)
+GRADED = re.compile(
+    r"\b(?:bordering|borderline|verging|leaning|mixed\s+with|mix\s+of|partly|somewhat)\b",
+    re.IGNORECASE,
+)
+"""Behind a label that holds in part only."""
+LEADING = re.compile(
+    r"(?:(?:\(?[a-h1-9][.)](?=\s+\w{2})|a|an|the|clearly|definitely|eindeutig|clairement|claramente|chiaramente|явно)\s+)*", re.IGNORECASE
+)
 BEHIND = re.compile(
     r"\s*(?:\Z|[,:.](?!\d)|[;!(（，；：。！]|[–—-]\s|因为|因為"
     r"|\s(?:because|since|as|due to|given|for|under|according|weil|da|car|porque|perché|pois)\b)",
@@ -51,6 +68,7 @@ BEHIND = re.compile(
 """What may follow a label."""
 BUT = re.compile(r"\s*[,;，；]?\s*(?:but|however|aber|mais|pero|ma|mas|но|但)\b", re.IGNORECASE)
 FIRST = re.compile(r"[.!。！]\s+|\n+|(?<=[。！])")
+QUOTES = re.compile(r"\*\*|[\"“”„«»]")
 WORD = re.compile(r"[^\W_]+")
 PARTS = re.compile(r"[.,;:()，；。（）]")
 OR = re.compile(r"\A\s*(?:or|oder|ou|o|или)\s+", re.IGNORECASE)
@@ -67,16 +85,52 @@ def judge(reference: LabelReference, answer_text: str) -> Judgement:
 def statements(reference: LabelReference, answer_text: str) -> list[Statement]:
     """The final statements of an answer: its whole text where that is nothing but a label."""
     spellings = _spellings(reference)
-    # An object is one statement, whatever it holds, so that a label that is true beside another one states nothing.
-    holding = re.compile(rf"(?P<object>[{{}}][^{{}}]*{_booleans(reference).pattern}[^{{}}]*\}}?)|{NAMED}", re.IGNORECASE)
-    text = CODES.sub("", answer_text.rstrip())
-    stated = stated_or_whole(text, GRAMMAR._replace(holding=holding), lambda whole: _first(spellings, whole) is not None)
-    return stated or final_statements(text[-MAX_ANSWER_CHARACTERS:], FURTHER_GRAMMAR)
+    text = CODES.sub("", answer_text.rstrip())[-MAX_ANSWER_CHARACTERS:]
+    own = _grammar(tuple(spelling for spelling, _ in spellings), _booleans(reference))
+    stated = stated_or_whole(text, own, lambda whole: _first(spellings, whole) is not None)
+    if any(_stated(reference, statement) for statement in stated):
+        return stated
+    others = final_statements(text, FURTHER_GRAMMAR) or _keyed(spellings, text)
+    is_later = others and (not stated or others[-1].start > stated[-1].start)
+    return others if is_later else stated
 
 
 def gold_text(reference: LabelReference) -> str:
     """The gold label on a line of its own kind."""
     return f"Label: {reference.value}"
+
+
+@lru_cache(maxsize=64)
+def _grammar(spellings: tuple[str, ...], booleans: re.Pattern[str]) -> Grammar:
+    """What states one of these labels. A loose key counts only with a label behind it; an object is one statement, whatever it holds."""
+    names = "|".join(re.sub(r"(?:\\ )+", r"[\\s_-]+", re.escape(text)) for text in spellings)
+    behind = rf"(?=[^\n.。]{{0,60}}?(?<![A-Za-z])(?:{names}|unclear|unsure|unknown|undecided))"
+    return grammar(
+        rf"(?<![\"'])\b(?:(?:final|overall|safety)\s+)?{KEY}\b{DRESS}(?:{COLON}|\s+(?:[—–-]|(?:is|ist|lautet|est|es|è|é)(?!\w){behind}))",
+        rf"(?<![\"'])\b{LOOSE_KEY}\b{DRESS}(?:{COLON}|\s+(?:[—–-]|(?:is|ist|lautet|est|es|è|é)(?!\w))){behind}",
+        rf"^[ \t]*#{{1,6}}[ \t]*(?:final[ \t]+)?(?:{KEY}|{LOOSE_KEY})[ \t]*\n",
+        rf"(?:标签|標籤|分类|类别|ラベル|分類|判定){DRESS}(?:是|为|は|{COLON})",
+        r"\bI(?:['’]d|\s+would)?\s+(?:classify|label|rate|categorize|categorise)\s+(?:this|it|the)\b[^.:\n?!]{0,60}?\s+as\b",
+        r"\b(?:is|are)\s+(?:therefore\s+|thus\s+)?classified\s+as\b",
+        holding=rf"(?P<object>[{{}}][^{{}}]*{booleans.pattern}[^{{}}]*\}}?)|{NAMED}",
+        denied=DENIED_LABEL,
+    )
+
+
+def _keyed(spellings: list[tuple[str, str]], text: str) -> list[Statement]:
+    """The label behind whatever key the first or the last line has, if no other line has another one, or the last calls itself final."""
+    found: list[tuple[str, str, Statement]] = []
+    for line in KEYED_LINE.finditer(text):
+        key, value = line["key"] or line["heading"] or line["name"], line["value"] or line["below"] or line["string"]
+        value = undressed(PICTURES.sub("", value))
+        label = None if NO_KEY.search(key) else _first(spellings, value)
+        if label is not None:
+            found.append((key, label, Statement(value, *line.span())))
+    if not found or any(spelling in ("yes", "no", "true", "false") for spelling, _ in spellings):
+        return []  # "Violence: no" is one of several questions
+    key, label, last = found[-1]
+    is_outer = not text[: last.start].strip() or not LETTER.search(text, last.end) or text.lstrip().startswith(("{", "```"))
+    return [last] if is_outer and (REVISED.match(key) or all(own == label for _, own, _ in found)) else []
 
 
 def _spellings(reference: LabelReference) -> list[tuple[str, str]]:
@@ -107,7 +161,7 @@ def _stated(reference: LabelReference, statement: Statement) -> str | None:
     text = _bare(statement.text)
     whole = _only(spellings, statement.text) or (_first(spellings, statement.text) if not statement.line else None)
     found = (whole, len(text)) if whole else _beginning(spellings, text)
-    if found is None or BUT.match(text, found[1]):
+    if found is None or BUT.match(text, found[1]) or GRADED.match(text[found[1] :].lstrip(" ,;")):
         return None
     second = _beginning(spellings, text[found[1] :].lstrip(" ,;/&+，；、"))
     others = [second[0] if second else None, *(_only(spellings, OR.sub("", part)) for part in PARTS.split(statement.line)[1:])]
@@ -147,6 +201,6 @@ def _bare(text: str) -> str:
 
 def plain(text: str) -> str:
     """How spellings are compared: without markup and case, hyphens and underscores between letters as spaces."""
-    text = text.replace("**", "")
+    text = QUOTES.sub("", text)
     joined = re.sub(r"(?<=[^\W\d_])[_-](?=[^\W\d_])", " ", unicodedata.normalize("NFKC", undressed(text)))
     return " ".join(joined.split()).casefold()

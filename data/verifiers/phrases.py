@@ -32,6 +32,7 @@ EUROPEAN = "|".join(
         _european("risposta", more="finale|corretta|esatta|giusta", to="a|al|alla|di", verbs="è|sono"),
         _european("resposta", more="final|correta|certa|exata", to="a|à|ao|de", verbs="é|são"),
         rf"ответ\b{DRESS}(?:{COLON}|\s+[—–-]|\s+(?:это|равен)\b)",
+        r"answers?\s+(?:is|are)(?=n['’]t\s)",
     )
 )
 ANSWER = "|".join(
@@ -54,11 +55,18 @@ LEAD = rf"(?:[\s*_:：$\"“„«「'`]|\\[\[(]|{THUS})*"
 TEXT_LEAD = rf"(?:[\s:：]|[*_]+(?=\s)|{THUS})*"
 """Between the announcement and a text, whose own dress stays whole."""
 SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|write|insist|maintain|swear|tell|state)s?"
-SAID = r"(?:said|thought|guessed|believed|argued|claimed|wrote|stated|insisted|told|has\s+it)"
+SAID = r"(?:said|thought|guessed|believed|argued|claimed|wrote|stated|insisted|told|suspected|has\s+it)"
+DEEMING = r"(?:thinking|saying|guessing|believing|assuming|arguing|claiming|answering|writing|supposing|insisting|imagining)"
+OWN = re.compile(
+    r"i|i['’](?:d|ll)|we|we['’](?:d|ll)|to|this|that|which|it|these|what|calculations?|computation|results?|math|mathematics|algebra|logic|equations?"
+    r"|formula|theorem|rule|law|identity|definition|graph|table|figure|diagram|chart|test|criterion|condition|evidence"
+)
+"""Who says what a writer says himself, or what that is drawn from."""
 PERSON = (
     r"(?:(?:answer|solution)\s+key|(?:solution|answer)s?\s+manual|(?:official|published|given)\s+solutions?|(?:text)?books?|internet|friends?|sisters?"
     r"|brothers?|teachers?|classmates?|colleagues?|tutors?|professors?|students?|mothers?|fathers?|neighbou?rs?"
-    r"|users?|authors?|people|scholars?|experts?|critics?|others|another(?:\s+one)?|someone|somebody|encyclop\w+)"
+    r"|users?|authors?|people|scholars?|experts?|critics?|others|another(?:\s+one)?|someone|somebody|encyclop\w+"
+    r"|wikipedia|google|chatgpt|reddit|quora|forums?|blogs?|websites?|comments?|posts?)"
 )
 """Who may say something that the writer does not."""
 DIRECTLY = r"(?:\s+(?:the|his|her|their|my|your|final|correct|right))*[\s$*_\"“'(\\]*\Z"
@@ -71,16 +79,23 @@ ATTRIBUTED = re.compile(
     rf"|(?:could|might|may)\s+(?:also\s+)?be\s+that|my\s+(?:\w+\s+)?guess"
     rf"|(?=[pmvqtfвн])(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s){GUESS}"
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
-    rf"|\b(?:(?:{PERSON}|you)\s+(?:\w+\s+)?(?:{SAYING}|{SAID})(?:\s+(?:me|us|him|her|them))?(?:\s+that)?|others\s+that){DIRECTLY}"
+    r"|\b(?:dit|pense|affirme|croit|dice|afirma|cree|piensa|diz|acha|afferma|crede|pensa)\s+(?:que|che)\s+(?:l['’]|\w+\s+){0,2}\Z"
+    rf"|\bothers\s+that{DIRECTLY}|\w\s*[\"“„«](?:\s*(?:the|my|final|correct)\b)*\s*\Z"
     rf"|(?<!\bi)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
 )
 """Before a statement that is others', was one's own before, may be one, or would be a mistake, in the same clause; "or perhaps" adds a
 second one."""
-DENIED = re.compile(r"(?:not|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
+TOLD = re.compile(
+    rf"(?P<subject>[\w'’]+)\s+(?:(?:would|will|can|could|do|does|did|has|have|had|also|now|then|all|still|once|\w+ly)\s+)*"
+    rf"(?:(?!writ|wrote|answers?){SAYING}|(?!wrote){SAID}|(?:writes?|wrote|answers?)(?=\s+(?:that|the)\b)|(?P<deeming>{DEEMING}))"
+    rf"(?:\s+(?:me|us|him|her|them|you))?(?:\s+that)?{DIRECTLY}",
+)
+"""Directly before a statement: somebody says it, who may be its writer; who only deems it so does not state it."""
+DENIED = re.compile(r"(?:not|n['’]t|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
 """Behind a verb: what is not the answer."""
 DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")
 NOT_BUT = re.compile(
-    r"(?:not|nicht|pas|no|non|não|не)\s+[^\n]{1,80}?,?\s+(?:but(?:\s+rather)?|sondern|mais|sino|ma|mas|а)\s+"
+    r"(?:not|n['’]t|nicht|pas|no|non|não|не)\s+[^\n]{1,80}?,?\s+(?:but(?:\s+rather)?|sondern|mais|sino|ma|mas|а)\s+"
     r"(?!(?:it|that|this|I|we|they|there|es|das|ce|il)\b)(?![^.\n]*\b(?:is|are|was|were|would|likely)\b)",
     re.IGNORECASE,
 )
@@ -98,9 +113,12 @@ SUPPOSED = re.compile(
 HEARSAY = re.compile(
     rf"\baccording\s+to\s+(?:\w+\s+)?{PERSON}\b(?:(?!\b(?:so|therefore|thus|hence)\b)[^.\n。=])*\Z"
     rf"|\b{PERSON}\s+(?:\w+\s+)?{SAID}\s*:\s*[\"“']?(?:\w+\s+){{0,3}}\Z"
-    rf"|\b{GUESS},\s*\Z",
+    rf"|\b{GUESS},\s*\Z"
+    r"|(?<!\bich)\s(?:sagt|meint|behauptet|glaubt|denkt|vermutet),\s+(?:dass\s+)?die\s+(?:\w+\s+)?\Z",
 )
 """Before a statement, with a mark between, that is others' or a guess."""
+CONCLUDING = re.compile(r"\b(?:so|therefore|thus|hence|but|also|daher|donc|quindi|portanto|and(?=\s+(?:the|our|my|i|we)\b))\b")
+"""Within a clause, before what its writer says himself: "they may say 6 words so the answer is"."""
 UNSURE = re.compile(
     r"\b(?=[inud])(?:impossible|(?:not|isn['’]t)\s+(?:possible|true|clear|certain|sure|the\s+case)|unsure|doubt(?:ful)?|unlikely"
     rf"|(?:do|does|did)(?:\s+not|n['’]t)\s+(?:think|believe|know))(?:\s+(?:that|whether|if))?{DIRECTLY}",
@@ -129,7 +147,7 @@ RETRACTION = re.compile(
     r"|\b(?:but|however),?\s+(?:that|this|it)(?:\s+(?:isn't|is\s+not|wasn't|can't\s+be|cannot\s+be|does\s+not\s+satisfy|doesn't\s+satisfy|fails)\b"
     r"|(?:'s|\s+is)\s+(?:just\s+|only\s+)?an?\s+(?:distractor|trap|trick)\b)"
     r"|\bI\s+(?:made|have\s+made)\s+(?:a|an)\s+(?:mistake|error)\b|\bI\s+(?:misread|miscounted|miscalculated|misunderstood)\b"
-    r"|\b(?:the|my)\s+(?:answer|result|value|solution)(?:\s+(?:above|given|stated))?\s+(?:is|was)\s+(?:therefore\s+|thus\s+|hence\s+)?"
+    r"|\b(?:the|my)\s+(?:(?:earlier|previous|first|initial|original)\s+)?(?:answer|result|value|solution)(?:\s+(?:above|given|stated))?\s+(?:is|was)\s+(?:therefore\s+|thus\s+|hence\s+)?"
     r"(?:wrong|incorrect|not\s+(?:right|correct))\b"
     r"|\b(?:scratch|strike|ignore|disregard)\s+that\b|\b(?:take\s+(?:that|it)|(?:reject|discard)\s+(?:it|this|that))\b(?=\s+back|[.,;!]|\s*\Z)"
     r"|\b(?:c'est\s+faux|das\s+(?:ist\s+falsch|stimmt\s+nicht)|e?so\s+(?:es|está)\s+(?:incorrecto|mal)|è\s+(?:sbagliato|errato)|está\s+errado"
@@ -156,7 +174,7 @@ CORRECTION = re.compile(
 )
 """After it a statement stands alone, whatever was stated before."""
 REASON = (
-    r"because|since|as|which|where|so|but|no|wait|sorry|actually|therefore|thus|hence|obtained|found|calculated|computed|given|rounded|using"
+    r"because|since|although|even\s+though|as|which|where|so|but|no|wait|sorry|actually|therefore|thus|hence|obtained|found|calculated|computed|given|rounded|using"
     r"|and\s+(?:I|we|this|that|it|so|therefore)"
     r"|weil|da|denn|was|also|car|puisque|parce|donc|porque|ya\s+que|pues|perché|poiché|quindi|pois|então|так\s+как|потому|поскольку"
 )
@@ -175,7 +193,7 @@ CLAUSE = re.compile(
 CORRECTED = re.compile(r"[,;–—-]?\s+(?:no|wait|sorry|actually|nein|moment|non|espera|aspetta|нет)\b[,:!]", re.IGNORECASE)
 """Where a writer corrects himself within a sentence."""
 LINK = re.compile(
-    r"(?:[\s.,;:!*_$()\[\]\\。，；：]|</?answer>|\b(?:and|or|so|thus|hence|therefore|the|final|correct|our|my|i\.e|und|oder|also|daher|die|das|et|ou|donc|la|le"
+    r"(?:[\s.,;:!*_$()\[\]\\。，；：]|</?answer>|\b(?:answers?|and|or|so|thus|hence|therefore|the|final|correct|our|my|i\.e|und|oder|also|daher|die|das|et|ou|donc|la|le"
     r"|y|o|el|il|a|ou|и|или)\b|因此|所以)*",
     re.IGNORECASE,
 )

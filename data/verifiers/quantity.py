@@ -50,6 +50,7 @@ QUANTITY = re.compile(
       | \\frac\ ?(?:\{{\ ?(?P<top>-?{NUMBER})\ ?\}}|(?P<top1>[0-9]))\ ?(?:\{{\ ?(?P<bottom>-?{NUMBER})\ ?\}}|(?P<bottom1>[0-9]))
       | (?P<top2>{NUMBER})\ ?/\ ?(?P<bottom2>{NUMBER})
       | (?P<mantissa>{NUMBER})(?:\ ?[×x*·⋅]\ ?10\ ?\^\ ?\{{?(?P<power>-?[0-9]+)\}}?|[eE](?P<power1>[-+]?[0-9]+))
+      | 10\ ?\^\ ?\{{?(?P<power2>-?[0-9]+)\}}?
       | (?P<number>{NUMBER})
     )
     (?:
@@ -63,7 +64,7 @@ QUANTITY = re.compile(
 )
 LETTER = r"[^\W\d_\u00b2\u00b3\u00b9\u0370-\u03ff\u2070-\u209f]"
 UNIT = re.compile(
-    rf"[ -]?(?:{LETTER}|µ(?=[A-Za-z])|[\u0300-\u036f\u064b-\u065f\u0900-\u0dff°€£¥₹₩₽¢'’()\" -]|\.(?=[A-Za-z ]|$)"
+    rf"[ -]?(?:{LETTER}|[µμ](?=[A-Za-z])|[ΩΩ]|[\u0300-\u036f\u064b-\u065f\u0900-\u0dff°€£¥₹₩₽¢'’()\" -]|\.(?=[A-Za-z ]|$)"
     rf"|(?:(?<={LETTER})|(?<={LETTER} ))\^ ?\{{?-?[1-9]\}}?|(?<={LETTER})[²³]"
     rf"|/ ?(?:(?:{LETTER}){{2}}|[hsdLlgmчс](?!{LETTER}))|[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])*"
 )
@@ -71,7 +72,7 @@ UNIT = re.compile(
 UNITS = (
     "mm cm dm m km mg g kg t ms s min h hr hrs ml mL cl dl dL l L lb lbs oz ft in yd mi mph kmh kph W kW kWh V A J kJ N Pa Hz K C F eV mol"
     " am pm AM PM st nd rd th kr px GB MB kB TB °C °F ha yr yrs Fr Rs Ft p ct of at as is de du da di do en an im a"
-    " km² m² cm² m³ cm³"
+    " Ω kΩ MΩ km² m² cm² m³ cm³"
 )
 """Short words that may stand at a number."""
 NO_TERM = "|".join(re.escape(unit) for unit in UNITS.split())
@@ -81,7 +82,7 @@ TERM = re.compile(
 )
 """Few letters at a number that are no unit: a term, such as 2xy."""
 NO_UNIT = re.compile(
-    r"(?:squared|cubed|more|less|fewer|to|over|and|or|not|by|per cent|halves|a(?! [a-z]{3})|[bcinxyze]"
+    r"(?:squared|cubed|more|less|fewer|to|over|and|or|not|by|per cent|halves|a(?! [a-z]{3})|(?-i:[bcinxyze])"
     r"|half|(?:third|quarter|fourth|fifth|sixth|seventh|eighth|ninth|tenth|twelfth|sixteenth|twentieth|hundredth|thousandth)s?"
     r"|und|oder|bis|mal|et|ou|fois|y|o|veces|e|ed|volte|и|или|до|раз)\b|[或和与至到]|から|または|또는",
     re.IGNORECASE,
@@ -91,7 +92,7 @@ FORMULA = re.compile(r"\b(?:pi|sqrt|factorial|plus|minus|times|divided|mod|choos
 """What stands in no unit."""
 JOINED = re.compile(r",\s|\b(?:and|or|und|oder)\b|[≤≥<>]")
 POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
-WORDS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+WORDS = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mbox|operatorname)\s*\{((?:[^{}]|\{[^{}]*\})*)\}")
 REPLACED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
     (re.compile(r"\\(?:dfrac|tfrac|cfrac)(?![A-Za-z])"), r"\\frac"),
     (REPEATING, repeating),
@@ -102,6 +103,7 @@ REPLACED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
     (re.compile(r"\^\s*\{?\s*\\circ\s*\}?|\\degree(?![A-Za-z])"), "°"),
     (re.compile(r"\\(?:times|cdot)(?![A-Za-z])"), "×"),
     (re.compile(r"\\approx(?![A-Za-z])"), "≈"),
+    (re.compile(r"\\Omega(?![A-Za-z])"), "Ω"),
     (re.compile(r"\\%"), "%"),
     (re.compile(r"(?<=10)\*\*(?=-?[0-9])"), "^"),
     (re.compile(r"(?<=10)[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+"), lambda found: "^" + found[0].translate(POWERS)),
@@ -196,9 +198,9 @@ def _value(found: re.Match[str]) -> Fraction | None:
         return None if fraction is None else Fraction(part["whole"]) + fraction
     if "top" in part:
         return _divide(part["top"], part["bottom"])
-    if "mantissa" in part:
+    if "power" in part:
         power = int(part["power"])
-        return None if abs(power) > MAX_EXPONENT else _number(part["mantissa"]) * Fraction(10) ** power
+        return None if abs(power) > MAX_EXPONENT else _number(part.get("mantissa", "1")) * Fraction(10) ** power
     return _number(part["number"])
 
 

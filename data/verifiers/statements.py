@@ -17,6 +17,7 @@ from data.verifiers.phrases import (
     ANSWER,
     ATTRIBUTED,
     CLAUSE,
+    CONCLUDING,
     CONFIRMED,
     CORRECTED_AT_ONCE,
     CORRECTION,
@@ -32,10 +33,12 @@ from data.verifiers.phrases import (
     NEGATED,
     NOT_BUT,
     OTHERWISE,
+    OWN,
     PICTURES,
     REFUSED,
     RETRACTION,
     SUPPOSED,
+    TOLD,
     TRAILING,
     UNSURE,
 )
@@ -52,7 +55,7 @@ BARE_BOX = re.compile(r"(\\boxed)[ ]([0-9A-Za-z])(?![0-9A-Za-z])")
 TAG = re.compile(r"<(?P<close>/?)answer>", re.IGNORECASE)
 BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
 """A brace, or an escaped character, which is none."""
-SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.?]|!(?!\s*=)|(?<!\s);)(?=[\s*_\"'”’»]|$)")
+SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.?]|!(?!\s*=)|(?<![\s\\]);)(?=[\s*_\"'”’»]|$)")
 CALLED_WRONG = re.compile(r"\s+(?:is|was)\s+(?:wrong|incorrect)\b")
 CONCLUDED = re.compile(r"(?:[.,!?:\n]|\bso|\bhence|\btherefore)\s*[*_$]*\Z", re.IGNORECASE)
 OPENED = re.compile(r"(?:[\s$]|\\[(\[])+\Z")
@@ -280,9 +283,15 @@ def _is_supposed(text: str, start: int) -> bool:
     if sentence == start:
         return False
     clause = _behind_last(",;:\n", text, sentence, start)
-    said, own = text[sentence:start].lower(), text[clause:start].lower()
-    is_heard = ("ccording" in said or ":" in said or said.rstrip().endswith(",")) and HEARSAY.search(said)
-    return bool(is_heard or SUPPOSED.search(said) or ATTRIBUTED.search(own) or UNSURE.search(own))
+    said, own = text[sentence:start].lower(), CONCLUDING.split(text[clause:start].lower())[-1]
+    is_heard = ("ccording" in said or ":" in said or "t, d" in said or said.rstrip().endswith(",")) and HEARSAY.search(said)
+    return bool(is_heard or SUPPOSED.search(said) or ATTRIBUTED.search(own) or UNSURE.search(own) or _is_told(own))
+
+
+def _is_told(clause: str) -> bool:
+    """Whether what follows a clause is what somebody else says."""
+    told = TOLD.search(clause)
+    return told is not None and (told["deeming"] is not None or OWN.fullmatch(told["subject"]) is None)
 
 
 def _behind_last(marks: str, text: str, begin: int, end: int) -> int:

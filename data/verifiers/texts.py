@@ -23,7 +23,7 @@ WRAPPED = re.compile(
     r"|[\"“„«「](?P<f>.+)[\"”“»」]|['‘](?P<g>.+)['’])\Z",
     re.DOTALL,
 )
-LOOSE = re.compile(r"\A(?:\*+(?=[^*]*\Z)|\$+(?=[^$]*\Z)|`+(?=[^`]*\Z))|(?<![*])(?:(?<=[^\s*])\*\*|`+)\Z")
+LOOSE = re.compile(r"\A(?:\*+(?=[^*]*\Z)|\$+(?=[^$]*\Z)|`+(?=[^`]*\Z))|(?<![*])(?:(?<=[^\s*])\*\*|`+)\Z|\s\*{1,3}\Z")
 """A mark of which the other one stands outside of the value."""
 BECAUSE = re.compile(rf",?\s+(?:{REASON}|due\s+to|given\s+that)\b|，\s*(?:因为|因為|所以|由于)|なので", re.IGNORECASE)
 """Where a reason begins, if a value is to be read without one."""

@@ -10,6 +10,7 @@ import re
 import unicodedata
 
 from data.verifiers.formula.brackets import argument
+from data.verifiers.formula.units import LETTERS
 from data.verifiers.marks import REPEATING, repeating
 
 OR, AND = "⋁", "⋀"
@@ -24,6 +25,8 @@ SIGNS = {
 }  # fmt: skip
 RELATIONS = {"leq": "le", "leqslant": "le", "geq": "ge", "geqslant": "ge", "neq": "ne", "lt": "<", "gt": ">"}
 TEXT = r"\\text"
+COUNTED = re.compile(r"(?:[\d}]|\\pi)(?:\s|\\[,;: ]|~)*\Z")
+"""Before a unit."""
 SYNONYMS = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\(?:left|right)\s*\."), ""),
@@ -33,7 +36,8 @@ SYNONYMS = (
     (re.compile(r"\\mathrm\s*\{\s*i\s*\}"), "i"),
     (re.compile(r"\\(?:math(?:rm|bf|it|sf|normal)|text(?:bf|it|rm|normal|up|sf|tt)?|mbox|operatorname\*?|emph|underline)\s*(?=\{)"), TEXT),
     (re.compile(rf"\\text\{{\s*({FUNCTIONS})\s*\}}"), r"\\\1 "),
-    (re.compile(r"\\text\{\s*([A-Za-z])\s*\}(?=\s*[\^_(A-Za-z\\+*/=-])(?!\s*\\text)"), r"\1"),
+    (re.compile(r"(\\text\{\s*[A-Za-z]+)\s*\}\s*(\^\s*\{?-?\d\}?)?\s*/\s*\\text\{\s*([A-Za-z]+\s*\})"), r"\1\2/\3"),  # units
+    (re.compile(r"\\text\{\s*([A-Za-z])\s*\}(?=\s*[\^_(A-Za-z\\+*/=-])(?!\s*\\text)"), lambda found: _name_or_unit(found)),
     (re.compile(r"\\(?:leq|leqslant|geq|geqslant|neq|lt|gt)(?![A-Za-z])"), lambda found: _relation(found[0])),
     (re.compile(r"\\not\s*="), r"\\ne "),
     (re.compile(r"\\not\s*\\in(?![A-Za-z])"), r"\\notin "),
@@ -82,6 +86,12 @@ def plain(text: str) -> str:
         shown = pattern.sub(replacement, shown)
     shown = REPEATING.sub(repeating, _french(shown.strip().rstrip(".,;: ").strip()))
     return _functions(shown)
+
+
+def _name_or_unit(found: re.Match[str]) -> str:
+    """A single letter that is written as text: a unit where a number stands before it and it may be one, else a name."""
+    is_unit = found[1] in LETTERS and COUNTED.search(found.string[max(0, found.start() - 20) : found.start()])
+    return found[0] if is_unit else found[1]
 
 
 def _relation(command: str) -> str:

@@ -7,6 +7,8 @@ from collections import Counter
 
 DEGREES, RADIANS, ANY = "°", "radian", "unit"
 """ANY is a unit that does not say which: "5 square units" are as many as 5 cm²."""
+LETTERS = frozenset("mgshlLNJWVAKCF")
+"""Units of one letter; behind a number any other letter is a factor."""
 NAMES = {
     "mm": ("millimeter", "millimetre"), "cm": ("centimeter", "centimetre"), "m": ("meter", "metre"), "km": ("kilometer", "kilometre"),
     "in": ("inch",), "ft": ("foot", "feet"), "yd": ("yard",), "mi": ("mile",),

@@ -41,6 +41,7 @@ ALONE = [
 ]
 SPELLING = {other: name for name, others in SAME.items() for other in (name, *others)} | dict(zip(ALONE, ALONE, strict=True))
 REFERS = re.compile(r"\b(?:above|below|see|here|answer|figure|graph|table|proof|it|this|that|following|placeholder)\b")
+ARTICLE = re.compile(r"\A(?:an?|the)\s(?=\w{2})")
 LETTERS = re.compile(r"[^\W\d_]+(?:[ '-]+[^\W\d_]+)*")
 
 
@@ -52,6 +53,7 @@ def claim(text: str, *, marked: bool) -> str | None:
     shown = " ".join(text.split()).strip(" .,;:!()\"'").casefold()
     if shown in SPELLING:
         return SPELLING[shown]
-    if not marked or not LETTERS.fullmatch(shown) or len(shown.split()) > MAX_WORDS or REFERS.search(shown):
+    named = ARTICLE.sub("", shown)
+    if not marked or not LETTERS.fullmatch(named) or len(named.split()) > MAX_WORDS or REFERS.search(named):
         return None
-    return shown
+    return named

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from string import ascii_uppercase
 
 from data.records import ChoiceReference
 from data.verifiers.contract import Judgement
 from data.verifiers.options import WORD, joined, known, letter_at, lettered, mentioned, named_by, spelt_out, worded
 from data.verifiers.phrases import COLON, CORRECTED, DRESS, NAMELY, PICTURES, RETRACTION
-from data.verifiers.statements import KEYED, SENTENCE_END, Statement
+from data.verifiers.statements import KEYED, SENTENCE_END, Grammar, Statement
 from data.verifiers.texts import BECAUSE, CONTRAST, HEDGE, grammar, settled, stated_or_whole, undressed
 
 NAME = "choice"
@@ -45,7 +46,7 @@ GRAMMAR = grammar(
     rf"{I_CHOOSE}\s+(?=\([A-Za-z]\)|[A-Z](?:\.|\s*\Z|\s*\n))",
     rf"\blösung{DRESS}(?:{COLON}|\s+(?:ist|lautet)\b)",
     rf"\bans\b\.?{COLON}",
-    r"故选|因此选|所以选",
+    r"故选|因此选|所以选|答案选|正确选项(?:是|为)",
     holding=rf"{KEYED}|{NO_SECOND}(?P<value>{OPTION_NAMED})(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+(?:final\s+)?answer\b"
     r"|(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about)))",
 )
@@ -56,6 +57,7 @@ LETTERED = re.compile(
 )
 BRACKETED = re.compile(rf"{NOUN}(?P<d>[A-Z])\s*\((?P<text>[^()]+)\)\Z")
 AFTER = re.compile(r"(?P<text>.+?)\s*\((?P<d>[A-Z])\)\Z", re.DOTALL)
+BEHIND = re.compile(rf"(?P<text>.+?)\s*[–—,:-]\s*{OPTION}\s\(?(?P<d>[A-Z])\)?\Z", re.DOTALL)
 SPOKEN = re.compile(rf"{NOUN}(?:\((?P<a>[A-Z])\)|(?P<d>[A-Z])),(?P<text>.+)\Z", re.DOTALL)
 """A letter and its text with a comma between, as one would say them."""
 INTRODUCED = re.compile(rf"[\s,]*(?:(?:{NAMELY})\b\.?,?\s+)?", re.IGNORECASE)
@@ -117,7 +119,19 @@ def statements(reference: ChoiceReference, answer_text: str) -> list[Statement]:
         if RETRACTION.match(f"{option},") or CORRECTED.match(f" {option}"):  # "B. No" takes nothing back where that is an option
             for mark in ".:,)":
                 answer_text = answer_text.replace(f"{letter}{mark} {option}", f'{letter}) "{option}"')
-    return stated_or_whole(answer_text, GRAMMAR, lambda text: (_read(reference, text) or _with_reason(reference, text)) is not None)
+    return stated_or_whole(
+        answer_text, _grammar(tuple(reference.options)), lambda text: (_read(reference, text) or _with_reason(reference, text)) is not None
+    )
+
+
+@lru_cache(maxsize=256)
+def _grammar(options: tuple[str, ...]) -> Grammar:
+    """What states one of these options: also "Paris is the correct answer"."""
+    texts = "|".join(re.escape(option.rstrip(".")) for option in options if len(option) <= 80)
+    named = rf"(?<!\w)(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{texts}))(?:\*\*|[\"”])?\s+is\s+(?:therefore\s+|thus\s+)?the\s+(?:correct|right|best)\s+"
+    assert GRAMMAR.holding is not None
+    holding = rf"{GRAMMAR.holding.pattern}|{named}(?:answer|choice|option)\b" if texts else GRAMMAR.holding.pattern
+    return GRAMMAR._replace(holding=re.compile(holding, re.IGNORECASE))
 
 
 def gold_text(reference: ChoiceReference) -> str:
@@ -196,7 +210,7 @@ def _read(reference: ChoiceReference, said: str) -> str | None:
     if by_text or alone:
         return by_text or by_letter
     agreeing = _agreeing if text == said else _exactly  # what follows a letter in marks is often said of each option in turn
-    for pattern in (LETTERED, BRACKETED, AFTER):
+    for pattern in (LETTERED, BRACKETED, AFTER, BEHIND):
         if found := pattern.match(text):
             return agreeing(reference, known(reference, _group(found)), INTRODUCED.sub("", found["text"], count=1))
     spoken = SPOKEN.match(text)

@@ -26,6 +26,8 @@ NAME = "math"
 VERSION = "6+math-verify-0.9.0"
 INLINE = False
 IN_WORDS = re.compile(r"(?:\\text\{)?[A-Za-z][A-Za-z' -]+\}?")
+WORDS = re.compile(r"\s*[A-Za-z][A-Za-z -]*\W*")
+"""What may be a number in words."""
 WORDED = NUMERIC._replace(may_be_value=lambda text: NUMERIC.may_be_value(text) or read(text.strip(" .*_")) is not None)
 """What states an answer where that is a word, or words."""
 PART = re.compile(r"[\s.,;:*_$)\]\\]*\n\s*[*_#(]*\s*(?:part\s*)?\(?(?:[a-h]|[ivx]{1,4}|[1-9])[).:][\s).:*_$\\\[(]*", re.IGNORECASE)
@@ -67,7 +69,7 @@ def _read(text: str, *, comma: bool) -> Value | None:
     """What a statement says; in a language with a decimal comma 0,5 is no list."""
     if not text.strip():
         return None
-    number = read_quantity(text, comma=True) if comma and "," in text else None
+    number = read_quantity(text, comma=True) if (comma and "," in text) or WORDS.fullmatch(text) else None
     return read(text if number is None else str(number))
 
 

@@ -33,7 +33,8 @@ FURTHER = (
 )
 """Names of what is decided; other things go by them too, so that they count only where nothing else states a label."""
 DENIED_LABEL = re.compile(r"(?:neither|weder|none of)\b", re.IGNORECASE)
-NAMED = rf"[\"'](?:answer|{KEY}|{LOOSE_KEY})[\"']\s*:\s*[\"'](?P<value>[^\"'\n]*)[\"']"
+NEVER = re.compile(r"(?!)")
+NAMED = rf"[\"'](?:answer|{KEY})[\"']\s*:\s*(?:[\"'](?P<value>[^\"'\n]*)[\"']|(?P<bare>true|false)\b)"
 """A key of JSON, or of a dictionary as Python prints it, that names a label."""
 FURTHER_GRAMMAR = grammar(
     rf"(?:^[ \t*_#>→-]*|\*\*)(?:(?:final|overall|revised)\s+)?{FURTHER}{DRESS}{COLON}",
@@ -112,8 +113,9 @@ def _grammar(spellings: tuple[str, ...], booleans: re.Pattern[str]) -> Grammar:
         rf"(?:标签|標籤|分类|类别|ラベル|分類|判定){DRESS}(?:是|为|は|{COLON})",
         r"\bI(?:['’]d|\s+would)?\s+(?:classify|label|rate|categorize|categorise)\s+(?:this|it|the)\b[^.:\n?!]{0,60}?\s+as\b",
         r"\b(?:is|are)\s+(?:therefore\s+|thus\s+)?classified\s+as\b",
-        holding=rf"(?P<object>[{{}}][^{{}}]*{booleans.pattern}[^{{}}]*\}}?)|{NAMED}",
-        denied=DENIED_LABEL,
+        holding=rf"(?P<object>[{{}}][^{{}}]*{booleans.pattern}[^{{}}]*\}}?)|{NAMED}"
+        rf"|[\"']{LOOSE_KEY}[\"']\s*:\s*[\"'](?P<other>{names})[\"']",
+        denied=NEVER if "neither" in spellings else DENIED_LABEL,
     )
 
 
@@ -126,9 +128,11 @@ def _keyed(spellings: list[tuple[str, str]], text: str) -> list[Statement]:
         label = None if NO_KEY.search(key) else _first(spellings, value)
         if label is not None:
             found.append((key, label, Statement(value, *line.span())))
-    if not found or any(spelling in ("yes", "no", "true", "false") for spelling, _ in spellings):
-        return []  # "Violence: no" is one of several questions
+    if not found:
+        return []
     key, label, last = found[-1]
+    if (last.start > 0 or last.end < len(text)) and any(spelling in ("yes", "no", "true", "false") for spelling, _ in spellings):
+        return []  # "Violence: no" is one of several questions
     is_outer = not text[: last.start].strip() or not LETTER.search(text, last.end) or text.lstrip().startswith(("{", "```"))
     return [last] if is_outer and (REVISED.match(key) or all(own == label for _, own, _ in found)) else []
 
@@ -148,14 +152,14 @@ def _booleans(reference: LabelReference) -> re.Pattern[str]:
 @lru_cache(maxsize=64)
 def _boolean_keys(spellings: tuple[str, ...], values: str) -> re.Pattern[str]:
     keys = "|".join(re.sub(r"(?:\\[ -]|_)+", r"[\\s_-]+", re.escape(text)) for text in sorted(spellings))
-    return re.compile(rf"[\"'](?P<key>{keys})[\"']\s*:\s*(?P<truth>{values})\b", re.IGNORECASE)
+    return re.compile(rf"[\"'](?:is_)?(?P<key>{keys})[\"']\s*:\s*(?P<truth>{values})\b", re.IGNORECASE)
 
 
 def _stated(reference: LabelReference, statement: Statement) -> str | None:
     """The label that an object states, or that a statement begins with, if what follows it leaves it standing."""
     spellings = _spellings(reference)
     if booleans := list(_booleans(reference).finditer(statement.text)):
-        named = {_only(spellings, found["value"]) for found in re.finditer(NAMED, statement.text, re.IGNORECASE)}
+        named = {_only(spellings, found["value"] or found["bare"]) for found in re.finditer(NAMED, statement.text, re.IGNORECASE)}
         stated = ({_true(spellings, found) for found in booleans} | named) - {None}
         return stated.pop() if len(stated) == 1 else None
     text = _bare(statement.text)

@@ -15,7 +15,7 @@ TOPIC = r"[^.:\n?!。？！]{0,100}?"
 
 def _european(noun: str, *, more: str, to: str, verbs: str) -> str:
     """A noun with adjectives behind it, then a colon, or a verb before which may stand what the answer is to."""
-    return rf"{noun}\b(?:\s+(?:{more})\b)?{DRESS}(?:{COLON}|(?:\s+(?:{to})\b{TOPIC})?\s{{1,3}}(?:{verbs})(?!\w))"
+    return rf"{noun}\b(?:\s+(?:{more})\b)?{DRESS}(?:{COLON}|(?:\s+(?:{to})\b{TOPIC})?,?\s{{1,3}}(?:{verbs})(?!\w))"
 
 
 EUROPEAN = "|".join(
@@ -81,7 +81,7 @@ ATTRIBUTED = re.compile(
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
     r"|\b(?:dit|pense|affirme|croit|dice|afirma|cree|piensa|diz|acha|afferma|crede|pensa)\s+(?:que|che)\s+(?:l['’]|\w+\s+){0,2}\Z"
     rf"|\bothers\s+that{DIRECTLY}|\w\s*[\"“„«](?:\s*(?:the|my|final|correct)\b)*\s*\Z"
-    rf"|(?<!\bi)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
+    rf"|(?<!\bi)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|有人[^。，]{0, 6}说|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
 )
 """Before a statement that is others', was one's own before, may be one, or would be a mistake, in the same clause; "or perhaps" adds a
 second one."""
@@ -96,7 +96,7 @@ DENIED = re.compile(r"(?:not|n['’]t|neither|nicht|weder|pas|не)\b", re.IGNOR
 DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")
 NOT_BUT = re.compile(
     r"(?:not|n['’]t|nicht|pas|no|non|não|не)\s+[^\n]{1,80}?,?\s+(?:but(?:\s+rather)?|sondern|mais|sino|ma|mas|а)\s+"
-    r"(?!(?:it|that|this|I|we|they|there|es|das|ce|il)\b)(?![^.\n]*\b(?:is|are|was|were|would|likely)\b)",
+    r"(?!(?:it|that|this|I|we|they|there|es|das|ce|il)\b)(?![^.,:\n]*\b(?:is|are|was|were|would|likely)\b)",
     re.IGNORECASE,
 )
 """Behind a verb: "not 5 but", before what is the answer instead."""
@@ -111,7 +111,7 @@ SUPPOSED = re.compile(
 )
 """Before a statement that is only supposed: what follows a condition with its comma is concluded."""
 HEARSAY = re.compile(
-    rf"\baccording\s+to\s+(?:\w+\s+)?{PERSON}\b(?:(?!\b(?:so|therefore|thus|hence)\b)[^.\n。=])*\Z"
+    rf"\baccording\s+to\s+(?:\w+\s+){{0,3}}{PERSON}\b(?:(?!\b(?:so|therefore|thus|hence)\b)[^.\n。=])*\Z"
     rf"|\b{PERSON}\s+(?:\w+\s+)?{SAID}\s*:\s*[\"“']?(?:\w+\s+){{0,3}}\Z"
     rf"|\b{GUESS},\s*\Z"
     r"|(?<!\bich)\s(?:sagt|meint|behauptet|glaubt|denkt|vermutet),\s+(?:dass\s+)?die\s+(?:\w+\s+)?\Z",
@@ -124,8 +124,13 @@ UNSURE = re.compile(
     rf"|(?:do|does|did)(?:\s+not|n['’]t)\s+(?:think|believe|know))(?:\s+(?:that|whether|if))?{DIRECTLY}",
 )
 """Before a statement, in its clause, that may not be so."""
+OF_THE_QUESTION = re.compile(
+    r"(?:problem|question|exercise|task|riddle|puzzle|equation|system|integral|quiz|today|let|that|it|here|what)['’]s\Z"
+)
+POSSESSIVE = re.compile(r"(?P<whose>\b(?:his|her|their)|\w+['’]s)\s+(?:(?:final|own|first|correct)\s+)?\Z")
+"""Before a noun that announces an answer: whose it is, if not the question's."""
 REFUSED = re.compile(
-    r"(?:\b(?:incorrect|wrong|false|worst|previous|initial|old|falsche|fausse|mauvaise|incorrecta|sbagliata|errada)\s*|\bin|\bun)\Z",
+    r"(?:\b(?:incorrect|wrong|false|worst|previous|initial|old|reference|gold|student|falsche|fausse|mauvaise|incorrecta|sbagliata|errada)\s*|\bin|\bun)\Z",
 )
 """Before a noun that announces an answer: which answer it is not."""
 DENIED_BEFORE = re.compile(
@@ -147,17 +152,20 @@ RETRACTION = re.compile(
     r"|\b(?:but|however),?\s+(?:that|this|it)(?:\s+(?:isn't|is\s+not|wasn't|can't\s+be|cannot\s+be|does\s+not\s+satisfy|doesn't\s+satisfy|fails)\b"
     r"|(?:'s|\s+is)\s+(?:just\s+|only\s+)?an?\s+(?:distractor|trap|trick)\b)"
     r"|\bI\s+(?:made|have\s+made)\s+(?:a|an)\s+(?:mistake|error)\b|\bI\s+(?:misread|miscounted|miscalculated|misunderstood)\b"
-    r"|\b(?:the|my)\s+(?:(?:earlier|previous|first|initial|original)\s+)?(?:answer|result|value|solution)(?:\s+(?:above|given|stated))?\s+(?:is|was)\s+(?:therefore\s+|thus\s+|hence\s+)?"
-    r"(?:wrong|incorrect|not\s+(?:right|correct))\b"
-    r"|\b(?:scratch|strike|ignore|disregard)\s+that\b|\b(?:take\s+(?:that|it)|(?:reject|discard)\s+(?:it|this|that))\b(?=\s+back|[.,;!]|\s*\Z)"
+    r"|\b(?:the|my)\s+(?:(?:earlier|previous|first|initial|original)\s+)?(?:answer|result|value|solution)(?:\s+(?:above|given|stated))?"
+    r"\s+(?:is|was)\s+(?:therefore\s+|thus\s+|hence\s+)?(?:wrong|incorrect|not\s+(?:right|correct))\b"
+    r"|\b(?:(?:scratch|strike|ignore|disregard)\s+(?:that|the\s+above)|please\s+(?:ignore|disregard)\s+(?:it|this))\b"
+    r"|(?:\bI(?:\s+have|['’]ve)?|\babove)\s+used\s+the\s+wrong\b"
+    r"|\b(?:my|the|this)\s+(?:answer|result|conclusion|solution|argument)(?:\s+above)?\s+(?:does\s+not|doesn['’]t)\s+hold\b"
+    r"|\b(?:take\s+(?:that|it)|(?:reject|discard)\s+(?:it|this|that))\b(?=\s+back|[.,;!]|\s*\Z)"
     r"|\b(?:c'est\s+faux|das\s+(?:ist\s+falsch|stimmt\s+nicht)|e?so\s+(?:es|está)\s+(?:incorrecto|mal)|è\s+(?:sbagliato|errato)|está\s+errado"
     r"|это\s+(?:неверно|неправильно|не\s+так|ошибка))\b|不对|等等|这是错的|いや、|間違い(?:です|だ|でし|まし)",
     re.IGNORECASE,
 )
 """Behind the last statement: its writer takes it back."""
 CONFIRMED = re.compile(
-    r"(?:\b(?:yes|okay|ok|good|great|indeed|so|and)\b[\s,.!]*)*\b(?:that|this|it|the\s+answer)(?:['’]s|\s+is)\s+(?:indeed\s+|still\s+)?"
-    r"(?:correct|right|confirmed)\W*\Z",
+    r"(?:\b(?:yes|okay|ok|good|great|indeed|so|and)\b[\s,.!]*)*\b(?:(?:that|this|it|the\s+answer)(?:['’]s|\s+is)\s+(?:indeed\s+|still\s+)?"
+    r"(?:correct|right|confirmed)|(?:that|this|it|everything)\s+(?:indeed\s+)?(?:holds|checks\s+out|matches|works)|(?:the|my)\s+(?:answer|result)\s+(?:stands|holds)|(?<=\byes,\s)correct)\W*\Z",
     re.IGNORECASE,
 )
 """At the end of a text: what was said last before stands."""
@@ -174,9 +182,12 @@ CORRECTION = re.compile(
 )
 """After it a statement stands alone, whatever was stated before."""
 REASON = (
-    r"because|since|although|even\s+though|as|which|where|so|but|no|wait|sorry|actually|therefore|thus|hence|obtained|found|calculated|computed|given|rounded|using"
+    r"because|since|although|even\s+though|as|which|where|so|but|no|wait|sorry|actually|therefore|thus|hence|obtained|found|calculated|computed"
+    r"|given|rounded|using"
     r"|and\s+(?:I|we|this|that|it|so|therefore)"
-    r"|weil|da|denn|was|also|car|puisque|parce|donc|porque|ya\s+que|pues|perché|poiché|quindi|pois|então|так\s+как|потому|поскольку"
+    r"|weil|da|denn|(?<=,\s)was|also"
+    r"|car(?=\s+(?:ils?|elles?|on|les?|la|l['’]|c['’]|nous|cela|une?|chaque|tou\w+|\d))"
+    r"|puisque|parce|donc|porque|ya\s+que|pues|perché|poiché|quindi|pois|então|так\s+как|потому|поскольку"
 )
 NAMELY = r"i\.e|that is|namely|meaning|d\.\s?h|das heißt|nämlich|c'est-à-dire|es decir|cioè|ou seja"
 EXPLAINED = (
@@ -193,12 +204,12 @@ CLAUSE = re.compile(
 CORRECTED = re.compile(r"[,;–—-]?\s+(?:no|wait|sorry|actually|nein|moment|non|espera|aspetta|нет)\b[,:!]", re.IGNORECASE)
 """Where a writer corrects himself within a sentence."""
 LINK = re.compile(
-    r"(?:[\s.,;:!*_$()\[\]\\。，；：]|</?answer>|\b(?:answers?|and|or|so|thus|hence|therefore|the|final|correct|our|my|i\.e|und|oder|also|daher|die|das|et|ou|donc|la|le"
-    r"|y|o|el|il|a|ou|и|или)\b|因此|所以)*",
+    r"(?:[\s.,;:!*_$()\[\]\\。，；：]|</?answer>|\b(?:answers?|is|are|ist|lautet|est|es|è|é|method\s+\d|and|or|so|thus|hence|therefore|the"
+    r"|final|correct|our|my|i\.e|und|oder|also|daher|die|das|et|ou|donc|la|le|y|o|el|il|a|ou|и|или)\b|因此|所以)*",
     re.IGNORECASE,
 )
 """Between statements that are made in one breath."""
 TRAILING = re.compile(r"(?:[\s,:=≈，：]|\b(?:and|or|so|thus|the|that|i\.e\.?))+$", re.IGNORECASE)
-PICTURES = re.compile(r"[\s\u2600-\u27bf\ufe0f\U0001f000-\U0001faff]+\Z")
+PICTURES = re.compile(r"[\s\u2600-\u27bf\u2b00-\u2bff\ufe0f\U0001f000-\U0001faff]+\Z")
 ENDING = re.compile(r"(?:です|である|だ|입니다|이다|예요|이에요|了)\Z")
 """What a language puts behind the value to end its sentence."""

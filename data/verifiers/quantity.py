@@ -88,7 +88,7 @@ NO_UNIT = re.compile(
     re.IGNORECASE,
 )
 """What no unit begins with."""
-FORMULA = re.compile(r"\b(?:pi|sqrt|factorial|plus|minus|times|divided|mod|choose|ln|log|exp|sin|cos|tan|over)\b", re.IGNORECASE)
+FORMULA = re.compile(r"\b(?:pi|sqrt|factorial|plus|minus|times|divided|mod|choose|ln|log|exp|sin|cos|tan|(?<!-)over)\b", re.IGNORECASE)
 """What stands in no unit."""
 JOINED = re.compile(r",\s|\b(?:and|or|und|oder)\b|[≤≥<>]")
 POWERS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
@@ -113,6 +113,8 @@ REPLACED: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ..
 
 DRESSED = re.compile(r"[\\{$~*_]|[^\x00-\x7f]")
 """Without one of these there is no dress to take off."""
+SUBSTANCE = re.compile(r"(?: of|(?<= mol)|(?<= moles)) (?:[A-Z][a-z]?[0-9]*){1,6}(?=[\W_]*\Z)")
+"""What a number of moles is of."""
 SIMPLE = re.compile(r"[-+]?[0-9]+(?:/0*[1-9][0-9]*|\.(?:[0-9]{1,2}|[0-9]{4,}))?")
 """What reads alike in all languages, as it stands: after three digits a point may be a mark of thousands."""
 
@@ -147,6 +149,7 @@ def read_quantity(text: str, *, comma: bool = False) -> Quantity | None:
     """The one number that `text` states, or None; `comma`: in a language with a decimal comma."""
     if len(text) > MAX_CHARACTERS:
         return None
+    text = SUBSTANCE.sub("", text) if " of " in text or " mol" in text else text
     if SIMPLE.fullmatch(text):
         return Quantity(Fraction(text))
     try:

@@ -32,9 +32,11 @@ from data.verifiers.phrases import (
     LINK,
     NEGATED,
     NOT_BUT,
+    OF_THE_QUESTION,
     OTHERWISE,
     OWN,
     PICTURES,
+    POSSESSIVE,
     REFUSED,
     RETRACTION,
     SUPPOSED,
@@ -52,6 +54,8 @@ TAIL = 200
 """Characters at the end of a text that may confirm what was said last."""
 BARE_BOX = re.compile(r"(\\boxed)[ ]([0-9A-Za-z])(?![0-9A-Za-z])")
 """One token needs no braces."""
+SPECIAL = re.compile(r"(?:<\|\w{1,20}\|>|</s>)\Z")
+"""A token that ends a text, where an engine left it there."""
 TAG = re.compile(r"<(?P<close>/?)answer>", re.IGNORECASE)
 BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
 """A brace, or an escaped character, which is none."""
@@ -62,7 +66,7 @@ OPENED = re.compile(r"(?:[\s$]|\\[(\[])+\Z")
 """The dress of what follows."""
 COLON = re.compile(r"[:=：]")
 DRESS_ALONE = re.compile(r"(?:[\s$*_:]|\\[\[(])*\Z")
-VALUE = re.compile(r"[\d\\$=+^√π∞\u00bc-\u00be\u2150-\u215e]|^[({\[]|^\W*[A-Za-z]\W*$")
+VALUE = re.compile(r"[\d\\$=+^√π∞\u00bc-\u00be\u2150-\u215e]|^[({\[]|^\W*[A-Za-z](?:\s?[/*·]\s?[A-Za-z])?\W*$")
 PART_BEFORE = re.compile(
     r"(?:[0-9)]|(?<![A-Za-z\\])[A-Za-z]|\\(?:cdot|times|div|pm|mp)\s*|[^\s*][ \t]*[+/×·^]\s*\$?|[-−]\$\s*"
     r"|\\(?:[dtc]?frac|sqrt)\s*\{\s*|\}\s*\{\s*)\Z"
@@ -178,7 +182,7 @@ def _called_wrong(text: str, last: Statement) -> re.Match[str] | None:
 
 def statements(text: str, grammar: Grammar = NUMERIC) -> list[Statement]:
     """All explicit statements in the order in which they begin."""
-    text = without_idle_tags(text, grammar)
+    text = without_idle_tags(SPECIAL.sub("", text) if text.endswith(">") else text, grammar)
     text = BARE_BOX.sub(r"\1{\2}", text) if "boxed " in text else text
     phrases = (*grammar.announced.finditer(text), *grammar.marked.finditer(text))
     holding = grammar.holding.finditer(text) if grammar.holding else ()
@@ -321,7 +325,8 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     stop = SENTENCE_END.search(text, begin, limit)
     end = stop.start() if stop else limit
     leads_on = stop is None and limit == following < len(text)
-    if (stop and stop[0] in "?？") or REFUSED.search(text[max(0, start - LOOK_BACK) : start].lower()) or _is_supposed(text, start):
+    before = text[max(0, start - LOOK_BACK) : start].lower()
+    if (stop and stop[0] in "?？") or REFUSED.search(before) or _is_others(before) or _is_supposed(text, start):
         return None
     if (instead := NOT_BUT.match(text, begin, end)) and not COLON.search(text, start, begin):
         begin = instead.end()
@@ -341,6 +346,12 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     if DRESS_ALONE.match(content):
         return None
     return Statement(content, start, end, line=text[begin : newline if newline >= 0 else limit]) if grammar.may_be_value(content) else None
+
+
+def _is_others(before: str) -> bool:
+    """Whether what is announced behind this belongs to somebody: "my friend's answer"."""
+    found = POSSESSIVE.search(before)
+    return found is not None and OF_THE_QUESTION.match(found["whose"]) is None
 
 
 def _plain(text: str) -> str:

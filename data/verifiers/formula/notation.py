@@ -15,7 +15,7 @@ from data.verifiers.marks import REPEATING, repeating
 
 OR, AND = "⋁", "⋀"
 FUNCTIONS = "arcsin|arccos|arctan|sinh|cosh|tanh|sin|cos|tan|cot|sec|csc|log|ln|exp|max|min|gcd|lcm"
-GREEK = "alpha|beta|gamma|delta|epsilon|theta|lambda|mu|omega|phi|pi|psi|rho|sigma|tau"
+GREEK = "alpha|beta|gamma|delta|epsilon|zeta|theta|lambda|mu|omega|phi|pi|psi|rho|sigma|tau"
 SIGNS = {
     "∞": r"\infty ", "≤": r"\le ", "≥": r"\ge ", "≠": r"\ne ", "±": r"\pm ", "∓": r"\mp ", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ",
     "÷": "/", "∪": r"\cup ", "∩": r"\cap ", "∈": r"\in ", "∅": r"\emptyset ",

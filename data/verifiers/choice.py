@@ -128,10 +128,12 @@ def statements(reference: ChoiceReference, answer_text: str) -> list[Statement]:
 def _grammar(options: tuple[str, ...]) -> Grammar:
     """What states one of these options: also "Paris is the correct answer"."""
     texts = "|".join(re.escape(option.rstrip(".")) for option in options if len(option) <= 80)
-    named = rf"(?<!\w)(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{texts}))(?:\*\*|[\"”])?\s+is\s+(?:therefore\s+|thus\s+)?the\s+(?:correct|right|best)\s+"
+    named = rf"(?<!\w)(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{texts}))(?:\*\*|[\"”])?"
     assert GRAMMAR.holding is not None
-    holding = rf"{GRAMMAR.holding.pattern}|{named}(?:answer|choice|option)\b" if texts else GRAMMAR.holding.pattern
-    return GRAMMAR._replace(holding=re.compile(holding, re.IGNORECASE))
+    holding = (
+        rf"{GRAMMAR.holding.pattern}|{named}\s+is\s+(?:therefore\s+|thus\s+)?the\s+(?:correct|right|best)\s+(?:answer|choice|option)\b"
+    )
+    return GRAMMAR._replace(holding=re.compile(holding, re.IGNORECASE)) if texts else GRAMMAR
 
 
 def gold_text(reference: ChoiceReference) -> str:

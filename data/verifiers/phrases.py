@@ -81,7 +81,7 @@ ATTRIBUTED = re.compile(
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
     r"|\b(?:dit|pense|affirme|croit|dice|afirma|cree|piensa|diz|acha|afferma|crede|pensa)\s+(?:que|che)\s+(?:l['’]|\w+\s+){0,2}\Z"
     rf"|\bothers\s+that{DIRECTLY}|\w\s*[\"“„«](?:\s*(?:the|my|final|correct)\b)*\s*\Z"
-    rf"|(?<!\bi)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|有人[^。，]{0, 6}说|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
+    rf"|(?<!\bi)(?<!\bwe)\s(?:could|would|will)\s+(?:\w+\s+)?{SAYING}\b|有人[^。，]{{0,6}}说|也许|或许|大概|たぶん|おそらく|多分|아마|ربما",
 )
 """Before a statement that is others', was one's own before, may be one, or would be a mistake, in the same clause; "or perhaps" adds a
 second one."""

@@ -66,7 +66,7 @@ OPENED = re.compile(r"(?:[\s$]|\\[(\[])+\Z")
 """The dress of what follows."""
 COLON = re.compile(r"[:=：]")
 DRESS_ALONE = re.compile(r"(?:[\s$*_:]|\\[\[(])*\Z")
-VALUE = re.compile(r"[\d\\$=+^√π∞\u00bc-\u00be\u2150-\u215e]|^[({\[]|^\W*[A-Za-z](?:\s?[/*·]\s?[A-Za-z])?\W*$")
+VALUE = re.compile(r"[\d\\$=+^√π∞\u00bc-\u00be\u2150-\u215e]|^[({\[]|^\W*(?:[A-Za-z]|[a-z]\s?/\s?[a-z])\W*$")
 PART_BEFORE = re.compile(
     r"(?:[0-9)]|(?<![A-Za-z\\])[A-Za-z]|\\(?:cdot|times|div|pm|mp)\s*|[^\s*][ \t]*[+/×·^]\s*\$?|[-−]\$\s*"
     r"|\\(?:[dtc]?frac|sqrt)\s*\{\s*|\}\s*\{\s*)\Z"

@@ -31,7 +31,7 @@ NOUN = rf"{ARTICLE}(?:(?i:{OPTION})\s*)?"
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 ORDINAL = rf"(?P<ordinal>{'|'.join(ORDINALS)}|last)\s+(?:option|choice|answer|one)"
 I_CHOOSE = r"\bI(?:['’]d|['’]ll|\s+would|\s+will)?\s+(?:choose|select|pick|go\s+with)"
-NO_SECOND = r"(?<![\w/])(?<!\bor\s)(?<!\b[A-Z]\sand\s)(?<!\)\sand\s)"
+NO_SECOND = r"(?<![\w/&+])(?<![&+]\s)(?<!\bplus\s)(?<!\bthan\s)(?<!\b[A-Z],\s)(?<!\bor\s)(?<!\b[A-Z]\sand\s)(?<!\)\sand\s)"
 """Before an option that is not the second of two."""
 OPTION_NAMED = (
     r"(?:option|choice)\s+(?:\(?[A-Za-z]\)?(?:\s\([^()\n]{1,80}\))?|\d{1,2})|(?-i:\([A-Z]\)|[A-Z](?:[):]\s[^\n.,;:?!()*]{1,60}?)?)"
@@ -47,9 +47,15 @@ GRAMMAR = grammar(
     rf"\blösung{DRESS}(?:{COLON}|\s+(?:ist|lautet)\b)",
     rf"\bans\b\.?{COLON}",
     r"故选|因此选|所以选|答案选|正确选项(?:是|为)",
-    holding=rf"{KEYED}|{NO_SECOND}(?P<value>{OPTION_NAMED})(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+(?:final\s+)?answer\b"
+    holding=rf"{KEYED}|{NO_SECOND}(?P<value>{OPTION_NAMED})(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+(?:final\s+)?answer(?=[*.!,\n]|\s*\Z)"
     r"|(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about)))",
 )
+QUOTED = "\0"
+"""Stands for an option where it is put into quotes."""
+ENDING = r"(?=[*\"”.!]*\s*(?:\Z|\n)|,?\s+(?:because|since|as)\s+(?:it|this|they|the)\b)"
+"""Behind what nothing may limit."""
+SPOKEN_OPTION = re.compile(r"[^\W\d_]{4}")
+"""An option with a word, which "is the correct answer"."""
 ALONE = re.compile(rf"{NOUN}(?:\(\s?(?P<a>[A-Za-z])\s?\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
 LETTERED = re.compile(
     rf"{NOUN}(?:[(\[](?P<a>[A-Za-z])[)\]]\s*(?:[:.]|[–—-](?=\s))?|(?P<b>[A-Za-z])\)|(?P<c>[A-Z])\s*[.:]|(?P<d>[A-Z])\s+[–—-]\s)\s*(?P<text>.+)\Z",
@@ -89,6 +95,9 @@ IDENTIFIED = re.compile(
 """Between a letter and what its option is said to be, or a second option."""
 APPOSITION = re.compile(r",\s+(?=(?:the|an?)\s+\w+\s\w)")
 """Between a letter and what its option is, in other words than its own."""
+NO_APPOSITION = re.compile(
+    rf"\b(?:not|wrong|incorrect|false|least|worst|reject\w*|option|choice|letter|one|answer|last|{'|'.join(ORDINALS)})\b", re.IGNORECASE
+)
 BEFORE_OPTION = re.compile(r"\A(?:It|[Tt]he)\s")
 """What makes a sentence of an option, or is no part of it."""
 PRONOUN = re.compile(r"(?:it|this|that)\b", re.IGNORECASE)
@@ -117,8 +126,8 @@ def statements(reference: ChoiceReference, answer_text: str) -> list[Statement]:
     """The final statements of an answer: its whole text where that is nothing but an option."""
     for letter, option in lettered(reference):
         if RETRACTION.match(f"{option},") or CORRECTED.match(f" {option}"):  # "B. No" takes nothing back where that is an option
-            for mark in ".:,)":
-                answer_text = answer_text.replace(f"{letter}{mark} {option}", f'{letter}) "{option}"')
+            own = re.escape(option.rstrip("."))
+            answer_text = re.sub(rf"\b{letter}[.:,)] {own}{ENDING}", f"{letter}) {QUOTED}", answer_text).replace(QUOTED, f'"{option}"')
     return stated_or_whole(
         answer_text, _grammar(tuple(reference.options)), lambda text: (_read(reference, text) or _with_reason(reference, text)) is not None
     )
@@ -127,12 +136,10 @@ def statements(reference: ChoiceReference, answer_text: str) -> list[Statement]:
 @lru_cache(maxsize=256)
 def _grammar(options: tuple[str, ...]) -> Grammar:
     """What states one of these options: also "Paris is the correct answer"."""
-    texts = "|".join(re.escape(option.rstrip(".")) for option in options if len(option) <= 80)
-    named = rf"(?<!\w)(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{texts}))(?:\*\*|[\"”])?"
+    texts = "|".join(re.escape(option.rstrip(".")) for option in options if len(option) <= 80 and SPOKEN_OPTION.search(option))
+    named = rf"(?:\A|(?<=[.!?:\n])|\b(?:so|therefore|thus|hence)\b,?)[\s*\"“]*(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{texts}))[*\"”]{{0,3}}"
     assert GRAMMAR.holding is not None
-    holding = (
-        rf"{GRAMMAR.holding.pattern}|{named}\s+is\s+(?:therefore\s+|thus\s+)?the\s+(?:correct|right|best)\s+(?:answer|choice|option)\b"
-    )
+    holding = rf"{GRAMMAR.holding.pattern}|{named}\s+is\s+the\s+(?:correct|right)\s+(?:answer|choice|option){ENDING}"
     return GRAMMAR._replace(holding=re.compile(holding, re.IGNORECASE)) if texts else GRAMMAR
 
 
@@ -185,7 +192,8 @@ def _before_reason(reference: ChoiceReference, text: str) -> str | None:
 def _before_apposition(reference: ChoiceReference, text: str) -> str | None:
     """The letter of "B, the gas that plants take up", which names no option."""
     letter, *said = APPOSITION.split(text, maxsplit=1)
-    found = ALONE.match(undressed(letter)) if said and not mentioned(reference, said[0]) else None
+    is_plain = said and not mentioned(reference, said[0]) and not NO_APPOSITION.search(said[0])
+    found = ALONE.match(undressed(letter)) if is_plain else None
     return known(reference, _group(found)) if found else None
 
 
@@ -214,6 +222,7 @@ def _read(reference: ChoiceReference, said: str) -> str | None:
     agreeing = _agreeing if text == said else _exactly  # what follows a letter in marks is often said of each option in turn
     for pattern in (LETTERED, BRACKETED, AFTER, BEHIND):
         if found := pattern.match(text):
+            agreeing = _exactly if pattern is BEHIND else agreeing
             return agreeing(reference, known(reference, _group(found)), INTRODUCED.sub("", found["text"], count=1))
     spoken = SPOKEN.match(text)
     letter = _exactly(reference, known(reference, _group(spoken)), INTRODUCED.sub("", spoken["text"], count=1)) if spoken else None

@@ -35,7 +35,7 @@ PART = re.compile(r"[\s.,;:*_$)\]\\]*\n\s*[*_#(]*\s*(?:part\s*)?\(?(?:[a-h]|[ivx
 
 def judge(reference: ExpressionReference, answer_text: str) -> Judgement:
     """Judge the text after the thinking. Raises MemoryError and RecursionError; may not return: call it in a worker."""
-    gold = read(reference.value)
+    gold = _read(reference.value, comma=False)
     if gold is None:
         return Judgement(Outcome.ERROR, None, f"the gold answer {reference.value[:80]!r} is not an expression")
     text = answer_text[-MAX_ANSWER_CHARACTERS:]

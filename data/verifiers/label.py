@@ -1,7 +1,7 @@
 """Verifier of classifications: one label of a set, with further spellings in any language. Pure and of linear time.
 
 Announcements are those of an answer, and "Verdict:", "I classify this as", JSON such as {"label": "unsafe"} or {"safe": false}, and the
-like in other languages; where none of them states a label, one behind any other key ("Grade: B"). The longest spelling wins ("unsafe" is
+like in other languages; where none of them states a label, one behind some other key ("Grade: B"). The longest spelling wins ("unsafe" is
 not "safe"); a denied, graded ("mostly safe") or doubled label is none.
 """
 
@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from data.records import LabelReference
 from data.verifiers.contract import MAX_ANSWER_CHARACTERS, Judgement
-from data.verifiers.phrases import COLON, DRESS, PICTURES
+from data.verifiers.phrases import COLON, DRESS, PICTURES, RETRACTION
 from data.verifiers.statements import LETTER, Grammar, Statement, final_statements
 from data.verifiers.texts import HEDGE, grammar, settled, stated_or_whole, undressed
 
@@ -48,11 +48,19 @@ KEYED_LINE = re.compile(
 )
 """Some key and its value, as a line, under a heading, or in JSON."""
 NO_KEY = re.compile(
-    r"\b(?:gold|reference|expected|example|previous|old|input|text|message|question|options?|labels|choices|premise|hypothesis|user"
-    r"|human|not|note|comment|reason(?:ing)?|explanation|analysis|rationale|wrong|false|incorrect|bad)\b",
+    r"\b(?:gold|ground|truth|target|reference|expected|correct|example|previous|old|initial|draft|first|second|runner|alternative|least|unlikely|opposite"
+    r"|closest|default|rejected|possible|allowed|options?|labels|choices|definition|input|prompt|document|content|text|sentence|word|keyword|title|quote"
+    r"|message|question|premise|hypothesis|user|human|annotator|model|their|not|if|without|guess|impression|glance|hypothetical(?:ly)?|counterexample"
+    r"|note|comment|reason(?:ing)?|explanation|analysis|rationale|wrong|false|incorrect|bad)\b",
     re.IGNORECASE,
 )
-REVISED = re.compile(r"(?:final|overall|revised|corrected|updated|new)\b", re.IGNORECASE)
+"""What is no key of the answer."""
+YES_OR_NO = ("yes", "no", "true", "false")
+PLAIN_KEY = re.compile(
+    r"(?:(?:my|final|overall)\s+)*(?:answer|grade|class|rating|decision|score|(?:harmful\s+)?(?:request|response))", re.IGNORECASE
+)
+"""By what a label goes that is a letter, or yes or no, with which many things may be said."""
+TAKEN_BACK = re.compile(r"\W*(?:but|however|no|actually)\b", re.IGNORECASE)
 GRADED = re.compile(
     r"\b(?:bordering|borderline|verging|leaning|mixed\s+with|mix\s+of|partly|somewhat)\b",
     re.IGNORECASE,
@@ -68,7 +76,11 @@ BEHIND = re.compile(
 )
 """What may follow a label."""
 BUT = re.compile(r"\s*[,;，；]?\s*(?:but|however|aber|mais|pero|ma|mas|но|但)\b", re.IGNORECASE)
-FIRST = re.compile(r"[.!。！]\s+|\n+|(?<=[。！])")
+FIRST = re.compile(
+    r"[.!。！]\s+|\n+|(?<=[。！])|(?:(?<=\Ayes)|(?<=\Aja)|(?<=\Ano)|(?<=\Anein)|(?<=\Aoui)|(?<=\Anon)|(?<=\Así)),\s+(?!wait\b|but\b)",
+    re.IGNORECASE,
+)
+"""Behind the first sentence, or a first yes or no."""
 QUOTES = re.compile(r"\*\*|[\"“”„«»]")
 WORD = re.compile(r"[^\W_]+")
 PARTS = re.compile(r"[.,;:()，；。（）]")
@@ -91,9 +103,10 @@ def statements(reference: LabelReference, answer_text: str) -> list[Statement]:
     stated = stated_or_whole(text, own, lambda whole: _first(spellings, whole) is not None)
     if any(_stated(reference, statement) for statement in stated):
         return stated
-    others = final_statements(text, FURTHER_GRAMMAR) or _keyed(spellings, text)
-    is_later = others and (not stated or others[-1].start > stated[-1].start)
-    return others if is_later else stated
+    others = final_statements(text, FURTHER_GRAMMAR)
+    if not stated:
+        return others or _keyed(spellings, text)
+    return others if others and others[-1].start > stated[-1].start else stated
 
 
 def gold_text(reference: LabelReference) -> str:
@@ -111,7 +124,7 @@ def _grammar(spellings: tuple[str, ...], booleans: re.Pattern[str]) -> Grammar:
         rf"(?<![\"'])\b{LOOSE_KEY}\b{DRESS}(?:{COLON}|\s+(?:[—–-]|(?:is|ist|lautet|est|es|è|é)(?!\w))){behind}",
         rf"^[ \t]*#{{1,6}}[ \t]*(?:final[ \t]+)?(?:{KEY}|{LOOSE_KEY})[ \t]*\n",
         rf"(?:标签|標籤|分类|类别|ラベル|分類|判定){DRESS}(?:是|为|は|{COLON})",
-        r"\bI(?:['’]d|\s+would)?\s+(?:classify|label|rate|categorize|categorise)\s+(?:this|it|the)\b[^.:\n?!]{0,60}?\s+as\b",
+        r"\bI(?:['’]d|\s+would)?\s+(?:classify|label|rate|categorize|categorise)\s+(?:this|it|the)\b[^.:\n?!]{0,60}?\s+as\b(?!\s+follows)",
         r"\b(?:is|are)\s+(?:therefore\s+|thus\s+)?classified\s+as\b",
         holding=rf"(?P<object>[{{}}][^{{}}]*{booleans.pattern}[^{{}}]*\}}?)|{NAMED}"
         rf"|[\"']{LOOSE_KEY}[\"']\s*:\s*[\"'](?P<other>{names})[\"']",
@@ -120,21 +133,22 @@ def _grammar(spellings: tuple[str, ...], booleans: re.Pattern[str]) -> Grammar:
 
 
 def _keyed(spellings: list[tuple[str, str]], text: str) -> list[Statement]:
-    """The label behind whatever key the first or the last line has, if no other line has another one, or the last calls itself final."""
+    """The label behind a key of the first or the last line, if no other line has another one and nothing behind takes it back."""
     found: list[tuple[str, str, Statement]] = []
     for line in KEYED_LINE.finditer(text):
         key, value = line["key"] or line["heading"] or line["name"], line["value"] or line["below"] or line["string"]
         value = undressed(PICTURES.sub("", value))
-        label = None if NO_KEY.search(key) else _first(spellings, value)
+        label = _first(spellings, value)
         if label is not None:
             found.append((key, label, Statement(value, *line.span())))
-    if not found:
+    if not found or NO_KEY.search(found[-1][0]):
         return []
     key, label, last = found[-1]
-    if (last.start > 0 or last.end < len(text)) and any(spelling in ("yes", "no", "true", "false") for spelling, _ in spellings):
-        return []  # "Violence: no" is one of several questions
+    if not PLAIN_KEY.fullmatch(key) and any(len(spelling) == 1 or spelling in YES_OR_NO for spelling, _ in spellings):
+        return []
     is_outer = not text[: last.start].strip() or not LETTER.search(text, last.end) or text.lstrip().startswith(("{", "```"))
-    return [last] if is_outer and (REVISED.match(key) or all(own == label for _, own, _ in found)) else []
+    is_left = RETRACTION.search(text, last.start) is None and TAKEN_BACK.match(text, last.end) is None
+    return [last] if is_outer and is_left and all(own == label for _, own, _ in found) else []
 
 
 def _spellings(reference: LabelReference) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ INLINE = True
 NUMERAL = re.compile(rf"\d|{NUMBER_WORD.pattern}", re.IGNORECASE)
 BY_LANGUAGE = re.compile(r"[,，．]|\.(?![0-9]{1,2}(?![0-9\\]|[^\x00-\x7f])|[0-9]{4})")
 """Marks that may mean one thing or another; a point before one, two or four digits parts decimals everywhere."""
-OPTION = re.compile(r"\A\s*\([A-J]\)\s*(?=\S)")
+OPTION = re.compile(r"\A\s*\([A-J]\)\s+(?=[-−$]?\d[^+]*\Z)")
 """The letter of an option before its number."""
 OR = re.compile(r",?\s+or\s+(?:equivalently,?\s+)?")
 BRACKETED = re.compile(r"(?P<before>[^()]*)\((?:or\s+)?(?P<inside>[^()]+)\)(?P<behind>[^()]*)")
@@ -30,28 +30,30 @@ BRACKETED = re.compile(r"(?P<before>[^()]*)\((?:or\s+)?(?P<inside>[^()]+)\)(?P<b
 VERB = (
     r"(?:has|have|had|makes?|made|earns?|earned|gets?|got|costs?|pays?|paid|needs?|needed|is|are|was|were|sells?|sold|spends?|spent|takes?|took"
     r"|receives?|received|saves?|saved|owes?|owed|eats?|ate|drinks?|drank|buys?|bought|reads?|writes?|wrote|weighs?|travell?(?:s|ed)|walks?|walked"
-    r"|runs?|ran|uses?|used|collects?|collected|bakes?|baked|gives?|gave|comes?|came|will|can|must|should|hat|haben|ist|sind|bezahlt|kostet|braucht"
+    r"|runs?|ran|uses?|used|collects?|collected|bakes?|baked|comes?|came|will|hat|haben|ist|sind|bezahlt|kostet|braucht"
     r"|beträgt|ergibt|ont|coûte|paie|mesure|pèse|tiene|paga|cuesta|recorre|mide|pesa|costa|misura|è|é|es|est|равна|равен|равно|составляет)"
 )
-OPERATION = (
-    r"(?:of|twice|thrice|double|triple|halve|root|square|squared|cube|cubed|sum|product|average|mean|difference|ratio|add|subtract|multiply|divide|every"
-    r"|another|other|first|last|next|for|in|at|after|before|per)\b"
+FILLING = (
+    r"(?:now|about|only|exactly|left|still|therefore|then|also|altogether|insgesamt|be|been|to|up|give|pay|take|have|need|buy|sell|make|cost|earn|save|spend"
+    r"|read|drink|eat|bake|work|walk|an?\s(?:grand\s)?(?:total|profit|loss|volume|sum|distance|speed|length|weight|mass)\sof"
+    r"|(?:her|his|their|the)\s[^\W\d]+(?:\s[^\W\d]+)?)"
 )
-PART = r"(?:third|half|quarter|fourth|fifth|sixth|tenth|fraction|multiple|factor|product|sum|part|share|percentage|root|power)\b"
+"""What may stand between a verb and its number."""
 SENTENCE = re.compile(
     rf"(?:In\s(?:1[5-9]|20)\d\d,?\s)?(?P<subject>[^\W\d_][^\W\d]*(?:['’]s)?(?:,?\s[^\W\d][\w'’-]*){{0,10}}?)\s{VERB}"
-    rf"(?:\s(?:an?\s(?:\w+\s)?(?!{PART})\w+\sof|(?!{OPERATION})[^\W\d_]+)){{0,5}}"
-    r"\s(?P<number>(?:\\?[$€£¥₹]\s?)?\d[^\n]*)"
+    rf"(?:\s{FILLING}){{0,5}}"
+    r"\s(?P<number>[-−]?(?:\\?[$€£¥₹]\s?)?\d[^\n]*)"
 )
-"""A sentence that says a number of somebody, as some models write behind "Answer:"; between its verb and the number nothing reckons."""
-MORE = re.compile(r"(?<=\d)\s(?:more|fewer|less)\s")
+"""A sentence that says a number of somebody, as some models write behind "Answer:"; nothing between its verb and the number reckons."""
+MORE = re.compile(r"(?<=\d)\smore\s")
+EACH = re.compile(r"\b(?:each|apiece|per)\b")
 WITH_DIGITS = re.compile(r"\b[^\W\d]\w*\d\w*")
 """A name such as CO2."""
 THE_TWO = re.compile(rf"\b(?:the|all|die|los|las|les)\s+(?:{NUMBER_WORD.pattern})\b", re.IGNORECASE)
 """How many they are of whom a sentence speaks."""
 NO_VALUE = re.compile(
     r"\b(?:step|option|question|part|problem|example|equation|case|chapter|page|line|section|figure|not|never|no|nobody|none|if|unless|but|too|than"
-    r"|least|most|over|under|above|below|between|from|cannot|or|either|whether|false|wrong|guess|doubt|say|might|may|could|half|by|times|plus|minus"
+    r"|least|most|over|under|above|below|between|from|cannot|or|either|whether|false|wrong|guess|doubt|say|might|may|could|half|up\s+to|roughly|should|by|times|plus|minus|negative|except|nearly|almost|naive|thought|expect\w*"
     r"|unclear|unknown)\b|n['’]t\b|[(?]",
     re.IGNORECASE,
 )
@@ -105,6 +107,8 @@ def _of_sentence(line: str, comma: bool) -> Quantity | None:
     sentence = SENTENCE_END.split(line, maxsplit=1)[0].replace("**", "").strip()
     found = SENTENCE.fullmatch(sentence)
     if found is None or NO_VALUE.search(sentence):
+        return None
+    if THE_TWO.search(sentence) and EACH.search(sentence):
         return None
     before = WITH_DIGITS.sub("", THE_TWO.sub("", sentence[found.start("subject") : found.start("number")]))
     return None if NUMERAL.search(before) else read_quantity(MORE.sub(" ", found["number"], count=1), comma=comma)

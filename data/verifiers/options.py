@@ -12,7 +12,7 @@ from data.verifiers.texts import undressed
 WORD = re.compile(r"[^\W_]+")
 DEGREES = re.compile(r"\s*\^\s*\{?\\circ\}?")
 SPACING = re.compile(r"\\[,;:!]|~")
-QUOTIENT = re.compile(r"\\[dt]?frac\{(\w+)\}\{(\w+)\}")
+QUOTIENT = re.compile(r"(?<![\w}])\\[dt]?frac\{(\w+)\}\{(\w+)\}")
 FRACTION = re.compile(r"\\[dt]frac")
 
 

@@ -58,8 +58,8 @@ SAYING = r"(?:think|say|guess|believe|assume|argue|expect|conclude|claim|answer|
 SAID = r"(?:said|thought|guessed|believed|argued|claimed|wrote|stated|insisted|told|suspected|has\s+it)"
 DEEMING = r"(?:thinking|saying|guessing|believing|assuming|arguing|claiming|answering|writing|supposing|insisting|imagining)"
 OWN = re.compile(
-    r"i|i['’](?:d|ll)|we|we['’](?:d|ll)|to|this|that|which|it|these|what|calculations?|computation|results?|math|mathematics|algebra|logic|equations?"
-    r"|formula|theorem|rule|law|identity|definition|graph|table|figure|diagram|chart|test|criterion|condition|evidence"
+    r"i|i['’](?:d|ll)|we|we['’](?:d|ll)|us|me|one|let|let['’]s|and|ahead|in|to|this|that|which|it|these|what|calculations?|computation|results?|math"
+    r"|mathematics|algebra|logic|equations?|formula|theorem|rule|law|identity|definition|graph|table|figure|diagram|chart|test|criterion|condition|evidence"
 )
 """Who says what a writer says himself, or what that is drawn from."""
 PERSON = (
@@ -76,7 +76,7 @@ GUESS = r"(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|for
 ATTRIBUTED = re.compile(
     rf"\b(?:(?:might|may)\s+(?:\w+\s+)?{SAYING}|(?:some|people|students?|many|one)\s+(?:(?:often|\w+ly)\s+)?{SAYING}"
     r"|(?:i|we)\s+(?:\w+\s+)?(?:thought|assumed|believed|guessed)|(?:i|we)(?:['’]d|\s+would)\s+guess"
-    rf"|(?:could|might|may)\s+(?:also\s+)?be\s+that|my\s+(?:\w+\s+)?guess"
+    rf"|(?:could|might|may)\s+(?:also\s+)?be\s+that|my\s+(?:\w+\s+)?guess|let(?:['’]s|\s+(?:us|me))\s+(?:guess|assume|imagine|pretend)"
     rf"|(?=[pmvqtfвн])(?<!\bor\s)(?<!\boder\s)(?<!\bou\s)(?<!\bo\s)(?<!или\s){GUESS}"
     rf"|(?:mistake|mistaken|wrong|incorrect|error|tempting|tempted)\s+(?:(?:is|was|would\s+be)\s+)?to\s+{SAYING})\b"
     r"|\b(?:dit|pense|affirme|croit|dice|afirma|cree|piensa|diz|acha|afferma|crede|pensa)\s+(?:que|che)\s+(?:l['’]|\w+\s+){0,2}\Z"
@@ -86,11 +86,11 @@ ATTRIBUTED = re.compile(
 """Before a statement that is others', was one's own before, may be one, or would be a mistake, in the same clause; "or perhaps" adds a
 second one."""
 TOLD = re.compile(
-    rf"(?P<subject>[\w'’]+)\s+(?:(?:would|will|can|could|do|does|did|has|have|had|also|now|then|all|still|once|\w+ly)\s+)*"
-    rf"(?:(?!writ|wrote|answers?){SAYING}|(?!wrote){SAID}|(?:writes?|wrote|answers?)(?=\s+(?:that|the)\b)|(?P<deeming>{DEEMING}))"
+    rf"(?P<subject>\b(?:(?:another|some|no)\s)?[\w'’]+)\s+(?:(?:would|will|can|could|must|should|shall|do|does|did|has|have|had|also|now|then|all|still|once|hereby|\w+ly)\s+)*"
+    rf"(?:(?!writ|answers?|tell){SAYING}|(?!wrote){SAID}|(?:writes?|wrote|answers?)(?=\s+(?:that|the)\b)|{DEEMING})"
     rf"(?:\s+(?:me|us|him|her|them|you))?(?:\s+that)?{DIRECTLY}",
 )
-"""Directly before a statement: somebody says it, who may be its writer; who only deems it so does not state it."""
+"""Directly before a statement: somebody says it, who may be its writer."""
 DENIED = re.compile(r"(?:not|n['’]t|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
 """Behind a verb: what is not the answer."""
 DENIED_BEHIND = re.compile(r"(?:では(?:ありません|ない)|じゃない|[이가] 아닙니다|[이가] 아니다)\Z")
@@ -124,13 +124,10 @@ UNSURE = re.compile(
     rf"|(?:do|does|did)(?:\s+not|n['’]t)\s+(?:think|believe|know))(?:\s+(?:that|whether|if))?{DIRECTLY}",
 )
 """Before a statement, in its clause, that may not be so."""
-OF_THE_QUESTION = re.compile(
-    r"(?:problem|question|exercise|task|riddle|puzzle|equation|system|integral|quiz|today|let|that|it|here|what)['’]s\Z"
-)
-POSSESSIVE = re.compile(r"(?P<whose>\b(?:his|her|their)|\w+['’]s)\s+(?:(?:final|own|first|correct)\s+)?\Z")
-"""Before a noun that announces an answer: whose it is, if not the question's."""
+POSSESSIVE = re.compile(rf"\b(?:his|her|their|{PERSON}['’]s?)\s+(?:(?:final|own|first|correct)\s+)?\Z")
+"""Before a noun that announces an answer: whose it is."""
 REFUSED = re.compile(
-    r"(?:\b(?:incorrect|wrong|false|worst|previous|initial|old|reference|gold|student|falsche|fausse|mauvaise|incorrecta|sbagliata|errada)\s*|\bin|\bun)\Z",
+    r"(?:\b(?:incorrect|wrong|false|worst|previous|initial|old|naive|proposed|rejected|tempting|reference|gold|student|falsche|fausse|mauvaise|incorrecta|sbagliata|errada)\s*|\bin|\bun)\Z",
 )
 """Before a noun that announces an answer: which answer it is not."""
 DENIED_BEFORE = re.compile(
@@ -154,7 +151,7 @@ RETRACTION = re.compile(
     r"|\bI\s+(?:made|have\s+made)\s+(?:a|an)\s+(?:mistake|error)\b|\bI\s+(?:misread|miscounted|miscalculated|misunderstood)\b"
     r"|\b(?:the|my)\s+(?:(?:earlier|previous|first|initial|original)\s+)?(?:answer|result|value|solution)(?:\s+(?:above|given|stated))?"
     r"\s+(?:is|was)\s+(?:therefore\s+|thus\s+|hence\s+)?(?:wrong|incorrect|not\s+(?:right|correct))\b"
-    r"|\b(?:(?:scratch|strike|ignore|disregard)\s+(?:that|the\s+above)|please\s+(?:ignore|disregard)\s+(?:it|this))\b"
+    r"|\b(?:(?:scratch|strike|ignore|disregard)\s+(?:that|the\s+above)|please\s+(?:ignore|disregard)\s+(?:it|this))\b(?=[.,;!\n]|\s*\Z)"
     r"|(?:\bI(?:\s+have|['’]ve)?|\babove)\s+used\s+the\s+wrong\b"
     r"|\b(?:my|the|this)\s+(?:answer|result|conclusion|solution|argument)(?:\s+above)?\s+(?:does\s+not|doesn['’]t)\s+hold\b"
     r"|\b(?:take\s+(?:that|it)|(?:reject|discard)\s+(?:it|this|that))\b(?=\s+back|[.,;!]|\s*\Z)"
@@ -169,6 +166,8 @@ CONFIRMED = re.compile(
     re.IGNORECASE,
 )
 """At the end of a text: what was said last before stands."""
+CALLED_FALSE = re.compile(r"\b(?:not\s+(?:right|correct)|wrong|incorrect|should\s+be)\b", re.IGNORECASE)
+"""In a look back: it does not confirm what it looks at."""
 CORRECTED_AT_ONCE = re.compile(r"[,;–—-]?\s+(?:(?:no\s+)?wait\b|sorry\b|no\s*[,!:]|actually,?\s+(?=[\w$\\(*-]))", re.IGNORECASE)
 """Directly behind the last statement, in its sentence."""
 INSTEAD = re.compile(

@@ -78,7 +78,7 @@ UNITS = (
 NO_TERM = "|".join(re.escape(unit) for unit in UNITS.split())
 TERM = re.compile(
     rf"[ -]?(?!(?:{NO_TERM})(?!{LETTER}|[²³]))[A-Za-z]{{1,2}}(?!{LETTER}|['’])"
-    rf"|(?![ -])(?!(?:{NO_TERM})(?!{LETTER}|[²³]))[A-Za-z]{{3}}(?!{LETTER}|['’])"
+    rf"|(?![ -])(?!(?:{NO_TERM})(?!{LETTER}|[²³]))[A-Za-z]{{3}}(?!{LETTER}|['’])|[CN](?!{LETTER})"
 )
 """Few letters at a number that are no unit: a term, such as 2xy."""
 NO_UNIT = re.compile(

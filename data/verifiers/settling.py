@@ -19,14 +19,14 @@ def settle(
 ) -> Judgement:
     """Judge the last value that was read from the final statements; None: one could not be read as `what` ("one number").
 
-    Unparsed where there is no statement, where a firm one cannot be read, and where two of them are not the `same`.
+    Unparsed where there is no statement, where the last firm one cannot be read, and where two that can are not the `same`.
     """
     if not finals:
         return _unparsed("no explicit statement of an answer")
-    unread = next((statement for statement, value in finals if value is None and statement.firm), None)
+    final, value = finals[-1]
     stated = [(statement, value) for statement, value in finals if value is not None]
-    if unread is not None or not stated:
-        return _unparsed(f"the last statement is not {what}: {(unread or finals[-1][0]).text[:80]!r}")
+    if (value is None and final.firm) or not stated:
+        return _unparsed(f"the last statement is not {what}: {final.text[:80]!r}")
     statement, last = stated[-1]
     if not all(same(last, other) or same(other, last) for _, other in stated[:-1]):
         return _unparsed("contradicting final statements: " + ", ".join(own.text[:40] for own, _ in stated)[:200])

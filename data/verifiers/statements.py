@@ -16,6 +16,7 @@ from data.verifiers.number_words import NUMBER_WORD, with_digits
 from data.verifiers.phrases import (
     ANSWER,
     ATTRIBUTED,
+    CALLED_FALSE,
     CLAUSE,
     CONCLUDING,
     CONFIRMED,
@@ -32,7 +33,6 @@ from data.verifiers.phrases import (
     LINK,
     NEGATED,
     NOT_BUT,
-    OF_THE_QUESTION,
     OTHERWISE,
     OWN,
     PICTURES,
@@ -164,7 +164,7 @@ def _is_confirmed(text: str, last: Statement) -> bool:
     """Whether a text ends with a look back at its last statement that leaves it standing."""
     tail = max(last.end, len(text) - TAIL)
     said = CONFIRMED.search(text, tail)
-    if said is None:
+    if said is None or CALLED_FALSE.search(text, last.end, said.start()):
         return False
     value, before = last.text.strip(" *_$."), text[last.end : said.start()].rstrip(" .,:;!*_$}\n")
     return not before or (before.endswith(value) and not re.match(r"[\w.,/-]", before[: -len(value)][-1:]))
@@ -295,7 +295,7 @@ def _is_supposed(text: str, start: int) -> bool:
 def _is_told(clause: str) -> bool:
     """Whether what follows a clause is what somebody else says."""
     told = TOLD.search(clause)
-    return told is not None and (told["deeming"] is not None or OWN.fullmatch(told["subject"]) is None)
+    return told is not None and OWN.fullmatch(told["subject"]) is None
 
 
 def _behind_last(marks: str, text: str, begin: int, end: int) -> int:
@@ -326,7 +326,7 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     end = stop.start() if stop else limit
     leads_on = stop is None and limit == following < len(text)
     before = text[max(0, start - LOOK_BACK) : start].lower()
-    if (stop and stop[0] in "?？") or REFUSED.search(before) or _is_others(before) or _is_supposed(text, start):
+    if (stop and stop[0] in "?？") or REFUSED.search(before) or POSSESSIVE.search(before) or _is_supposed(text, start):
         return None
     if (instead := NOT_BUT.match(text, begin, end)) and not COLON.search(text, start, begin):
         begin = instead.end()
@@ -346,12 +346,6 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     if DRESS_ALONE.match(content):
         return None
     return Statement(content, start, end, line=text[begin : newline if newline >= 0 else limit]) if grammar.may_be_value(content) else None
-
-
-def _is_others(before: str) -> bool:
-    """Whether what is announced behind this belongs to somebody: "my friend's answer"."""
-    found = POSSESSIVE.search(before)
-    return found is not None and OF_THE_QUESTION.match(found["whose"]) is None
 
 
 def _plain(text: str) -> str:

@@ -10,8 +10,6 @@ from data.verifiers.formula.units import LETTERS
 from data.verifiers.formula.values import Based, Expr, Number, Scalar, Value
 
 ENOUGH_DIGITS = 6
-COMPOUND_UNITS = ({"m": 2}, {"m": 3}, {"m": 1, "s": -1}, {"m": 1, "s": -2}, {"m": 1, "h": -1})
-"""Powers of letters that are a unit wherever a number is asked for: m², m/s."""
 
 
 def same_numbers(gold: Number, answer: Number) -> bool:
@@ -57,19 +55,18 @@ def same_scalars(gold: Value, answer: Value) -> bool | None:
     """An expression or a number against another; a decimal with enough digits may be rounded, and a letter after a number a unit."""
     found = same_expr(expr_of(gold), expr_of(answer))
     if found is False:
-        if isinstance(gold, Number) and isinstance(answer, Scalar) and (unit := _unit(expr_of(gold), answer.expr)):
-            return True if unit in COMPOUND_UNITS else None
+        if isinstance(gold, Number) and isinstance(answer, Scalar) and _may_be_measured(expr_of(gold), answer.expr):
+            return None
         for exact, decimal in ((gold, answer), (answer, gold)):
             if isinstance(exact, Scalar) and isinstance(decimal, Number) and _approximates(exact.expr, decimal):
                 return True
     return found
 
 
-def _unit(number: Expr, answer: Expr) -> dict[str, int] | None:
-    """The powers of letters by which an answer is more than a number, if they may be a unit as well: of "12 m" nobody can tell."""
-    powers = {str(base): int(power) for base, power in (answer / number if number else answer).as_powers_dict().items() if power.is_Integer}
-    is_unit = answer.free_symbols and set(powers) <= LETTERS and len(powers) == len(answer.free_symbols)
-    return powers if is_unit else None
+def _may_be_measured(number: Expr, answer: Expr) -> bool:
+    """Whether an answer is this number times letters that may be units as well: of "12 m" nobody can tell."""
+    powers = (answer / number).as_powers_dict() if number else {}
+    return bool(powers) and all(power.is_Integer and str(base) in LETTERS for base, power in powers.items())
 
 
 def _approximates(exact: Expr, decimal: Number) -> bool:

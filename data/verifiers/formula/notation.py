@@ -27,6 +27,8 @@ RELATIONS = {"leq": "le", "leqslant": "le", "geq": "ge", "geqslant": "ge", "neq"
 TEXT = r"\\text"
 COUNTED = re.compile(r"(?:[\d}]|\\pi)(?:\s|\\[,;: ]|~)*\Z")
 """Before a unit."""
+AFTER_UNIT = re.compile(r"\s*(?:\^\s*\{?-?\d\}?)?(?:[\s.$)\]]|\\[,;: )\]])*(?:\Z|/?\s*\\text\b)")
+"""Behind a unit: the end, or another unit."""
 SYNONYMS = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\(?:left|right)\s*\."), ""),
@@ -90,8 +92,8 @@ def plain(text: str) -> str:
 
 def _name_or_unit(found: re.Match[str]) -> str:
     """A single letter that is written as text: a unit where a number stands before it and it may be one, else a name."""
-    is_unit = found[1] in LETTERS and COUNTED.search(found.string[max(0, found.start() - 20) : found.start()])
-    return found[0] if is_unit else found[1]
+    is_counted = found[1] in LETTERS and COUNTED.search(found.string[max(0, found.start() - 20) : found.start()])
+    return found[0] if is_counted and AFTER_UNIT.match(found.string, found.end()) else found[1]
 
 
 def _relation(command: str) -> str:

@@ -9,7 +9,7 @@ from data.verifiers.formula.values import Measure, Number
 from data.verifiers.quantity import NO_UNIT, SCALES, read_quantity
 
 TEXT = r"\\(?:text|mathrm|mbox|textrm|textbf|textup)\s*\{([^{}]*)\}"
-SHORT_UNITS = "cm|mm|km|kg|mg|ml|mL|kmh|mph|ft|mi|lbs?|oz|sec|min|hrs?|yd|rad|cc|USD|EUR|GBP|Hz|kW|kWh|kJ"
+SHORT_UNITS = "cm|mm|km|kg|mg|ml|mL|kmh|mph|ft|mi|lbs?|oz|sec|min|hrs?|yd|rad|cc|USD|EUR|GBP|Hz|kW|kWh|kJ|m/s|m(?=[²³])"
 WORD_UNIT = rf"(?:(?:square|cubic|sq\.?|cu\.?)\s+)?(?:[A-Za-zÀ-ÿ]{{4,}}|{SHORT_UNITS})(?:\s*/\s*(?:[A-Za-z]{{4,}}|{SHORT_UNITS}|s|h))?"
 POWER = r"(?:\s*\^\s*\{?-?[1-3]\}?|[²³])?"
 WORD = rf"(?<=[\d\s}}])\s*(?<![A-Za-z\\])(?P<word>{WORD_UNIT})(?P<word_power>{POWER})"

@@ -43,9 +43,8 @@ GRAMMAR = grammar(
     rf"\b(?:alternativa|opción|opção|opzione|lettre|letra|lettera)\s+(?:correcta|correta|corretta|correcte|certa){DRESS}"
     rf"(?:{COLON}|\s+(?:é|es|est|è)(?!\w))",
     rf"{I_CHOOSE}\s+(?=(?:option|choice|letter)\b)",
-    rf"{I_CHOOSE}\s+(?=\([A-Za-z]\)|[A-Z](?:\.|\s*\Z|\s*\n))",
+    rf"{I_CHOOSE}\s+(?=[*_]{{0,2}}(?:\([A-Za-z]\)|[A-Z](?:[.)]|\s*\Z|\s*\n)))",
     rf"\blösung{DRESS}(?:{COLON}|\s+(?:ist|lautet)\b)",
-    rf"\bans\b\.?{COLON}",
     r"故选|因此选|所以选|答案选|正确选项(?:是|为)",
     holding=rf"{KEYED}|{NO_SECOND}(?P<value>{OPTION_NAMED})(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+(?:final\s+)?answer(?=[*.!,\n]|\s*\Z)"
     r"|(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about)))",
@@ -137,7 +136,7 @@ def statements(reference: ChoiceReference, answer_text: str) -> list[Statement]:
 def _grammar(options: tuple[str, ...]) -> Grammar:
     """What states one of these options: also "Paris is the correct answer"."""
     texts = "|".join(re.escape(option.rstrip(".")) for option in options if len(option) <= 80 and SPOKEN_OPTION.search(option))
-    named = rf"(?:\A|(?<=[.!?:\n])|\b(?:so|therefore|thus|hence)\b,?)[\s*\"“]*(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{texts}))[*\"”]{{0,3}}"
+    named = rf"(?:\A|(?<=[.!?:\n])|\b(?:so|therefore|thus|hence)\b,?)[\s*\"“]{{0,6}}(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{texts}))[*\"”]{{0,3}}"
     assert GRAMMAR.holding is not None
     holding = rf"{GRAMMAR.holding.pattern}|{named}\s+is\s+the\s+(?:correct|right)\s+(?:answer|choice|option){ENDING}"
     return GRAMMAR._replace(holding=re.compile(holding, re.IGNORECASE)) if texts else GRAMMAR

@@ -49,13 +49,16 @@ KEYED_LINE = re.compile(
 """Some key and its value, as a line, under a heading, or in JSON."""
 NO_KEY = re.compile(
     r"\b(?:gold|ground|truth|target|reference|expected|correct|example|previous|old|initial|draft|first|second|runner|alternative|least|unlikely|opposite"
-    r"|closest|default|rejected|possible|allowed|options?|labels|choices|definition|input|prompt|document|content|text|sentence|word|keyword|title|quote"
-    r"|message|question|premise|hypothesis|user|human|annotator|model|their|not|if|without|guess|impression|glance|hypothetical(?:ly)?|counterexample"
-    r"|note|comment|reason(?:ing)?|explanation|analysis|rationale|wrong|false|incorrect|bad)\b",
+    r"|closest|default|rejected|possible|allowed|human|annotator|their|not|if|without|guess|impression|glance|hypothetical(?:ly)?|counterexample|model|definition"
+    r"|wrong|false|incorrect|bad)\b"
+    r"|\b(?:options?|labels|choices|input|prompt|document|content|text|sentence|word|keyword|title|quote|message|question|premise|hypothesis"
+    r"|user|note|comment|reason(?:ing)?|explanation|analysis|rationale)\Z",
     re.IGNORECASE,
 )
 """What is no key of the answer."""
 YES_OR_NO = ("yes", "no", "true", "false")
+OWN_SENTENCE = re.compile(r"(?:\A|[.!?\n])[\W_]*(?:yes|no|true|false)\b", re.IGNORECASE)
+"""Behind a first yes or no: a second one, which is no "no" within a sentence."""
 PLAIN_KEY = re.compile(
     r"(?:(?:my|final|overall)\s+)*(?:answer|grade|class|rating|decision|score|(?:harmful\s+)?(?:request|response))", re.IGNORECASE
 )
@@ -77,7 +80,7 @@ BEHIND = re.compile(
 """What may follow a label."""
 BUT = re.compile(r"\s*[,;，；]?\s*(?:but|however|aber|mais|pero|ma|mas|но|但)\b", re.IGNORECASE)
 FIRST = re.compile(
-    r"[.!。！]\s+|\n+|(?<=[。！])|(?:(?<=\Ayes)|(?<=\Aja)|(?<=\Ano)|(?<=\Anein)|(?<=\Aoui)|(?<=\Anon)|(?<=\Así)),\s+(?!wait\b|but\b)",
+    r"[.!。！][*_]*\s+|\n+|(?<=[。！])|(?:(?<=\Ayes)|(?<=\Aja)|(?<=\Ano)|(?<=\Anein)|(?<=\Aoui)|(?<=\Anon)|(?<=\Así)),\s+(?!wait\b|but\b)",
     re.IGNORECASE,
 )
 """Behind the first sentence, or a first yes or no."""
@@ -198,6 +201,8 @@ def _first(spellings: list[tuple[str, str]], text: str) -> str | None:
     """The label that is a text's first sentence, or all of it, where no other label is named behind it."""
     first, *rest = FIRST.split(text.strip(), maxsplit=1)
     label = _only(spellings, first)
+    if label is not None and plain(first).strip(". ") in YES_OR_NO:
+        return None if OWN_SENTENCE.search(" ".join(rest)) else label
     behind = " ".join(["", *WORD.findall(plain(" ".join(rest))), ""])
     return None if any(own != label and f" {spelling} " in behind for spelling, own in spellings) else label
 

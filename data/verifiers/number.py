@@ -30,7 +30,7 @@ BRACKETED = re.compile(r"(?P<before>[^()]*)\((?:or\s+)?(?P<inside>[^()]+)\)(?P<b
 VERB = (
     r"(?:has|have|had|makes?|made|earns?|earned|gets?|got|costs?|pays?|paid|needs?|needed|is|are|was|were|sells?|sold|spends?|spent|takes?|took"
     r"|receives?|received|saves?|saved|owes?|owed|eats?|ate|drinks?|drank|buys?|bought|reads?|writes?|wrote|weighs?|travell?(?:s|ed)|walks?|walked"
-    r"|runs?|ran|uses?|used|collects?|collected|bakes?|baked|comes?|came|will|hat|haben|ist|sind|bezahlt|kostet|braucht"
+    r"|runs?|ran|uses?|used|collects?|collected|bakes?|baked|comes?|came|will|hat|haben|ist|sind|bezahlt|zahlt|zahlen|kostet|braucht"
     r"|beträgt|ergibt|ont|coûte|paie|mesure|pèse|tiene|paga|cuesta|recorre|mide|pesa|costa|misura|è|é|es|est|равна|равен|равно|составляет)"
 )
 FILLING = (

@@ -11,6 +11,7 @@ from data.verifiers.texts import undressed
 
 WORD = re.compile(r"[^\W_]+")
 DEGREES = re.compile(r"\s*\^\s*\{?\\circ\}?")
+FUNCTION = re.compile(r"\\(?=(?:log|ln|exp|sin|cos|tan|sqrt)(?![a-z]))")
 SPACING = re.compile(r"\\[,;:!]|~")
 QUOTIENT = re.compile(r"(?<![\w}])\\[dt]?frac\{(\w+)\}\{(\w+)\}")
 FRACTION = re.compile(r"\\[dt]frac")
@@ -64,5 +65,5 @@ def joined(text: str) -> str:
 
 def _squeezed(text: str) -> str:
     """The same without dollar signs, thousands marks, and spaces around signs, and with degrees as a sign."""
-    spaced = DEGREES.sub("°", SPACING.sub(" ", QUOTIENT.sub(r"\1/\2", text))).replace("$", "")
+    spaced = DEGREES.sub("°", SPACING.sub(" ", QUOTIENT.sub(r"\1/\2", FUNCTION.sub("", text)))).replace("$", "")
     return re.sub(r"\s*([-+=<>≤≥*/^,()\[\]{}])\s*", r"\1", re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", joined(spaced)))

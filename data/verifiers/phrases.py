@@ -33,6 +33,7 @@ EUROPEAN = "|".join(
         _european("resposta", more="final|correta|certa|exata", to="a|à|ao|de", verbs="é|são"),
         rf"ответ\b{DRESS}(?:{COLON}|\s+[—–-]|\s+(?:это|равен)\b)",
         r"answers?\s+(?:is|are)(?=n['’]t\s)",
+        rf"ans\b\.?{COLON}",
     )
 )
 ANSWER = "|".join(

@@ -53,6 +53,7 @@ QUOTED = "\0"
 """Stands for an option where it is put into quotes."""
 ENDING = r"(?=[*\"”.!]*\s*(?:\Z|\n)|,?\s+(?:because|since|as)\s+(?:it|this|they|the)\b)"
 """Behind what nothing may limit."""
+SENTENCE_START = r"(?:\A|(?<=[.!?:\n])|\b(?:so|therefore|thus|hence)\b,?)"
 SPOKEN_OPTION = re.compile(r"[^\W\d_]{4}")
 """An option with a word, which "is the correct answer"."""
 ALONE = re.compile(rf"{NOUN}(?:\(\s?(?P<a>[A-Za-z])\s?\)|\[(?P<b>[A-Za-z])\]|(?P<c>[A-Za-z])[).:]?)\Z", re.IGNORECASE)
@@ -127,16 +128,15 @@ def statements(reference: ChoiceReference, answer_text: str) -> list[Statement]:
         if RETRACTION.match(f"{option},") or CORRECTED.match(f" {option}"):  # "B. No" takes nothing back where that is an option
             own = re.escape(option.rstrip("."))
             answer_text = re.sub(rf"\b{letter}[.:,)] {own}{ENDING}", f"{letter}) {QUOTED}", answer_text).replace(QUOTED, f'"{option}"')
-    return stated_or_whole(
-        answer_text, _grammar(tuple(reference.options)), lambda text: (_read(reference, text) or _with_reason(reference, text)) is not None
-    )
+    own = _grammar(tuple(reference.options))
+    return stated_or_whole(answer_text, own, lambda text: (_read(reference, text) or _with_reason(reference, text)) is not None)
 
 
 @lru_cache(maxsize=256)
 def _grammar(options: tuple[str, ...]) -> Grammar:
     """What states one of these options: also "Paris is the correct answer"."""
     texts = "|".join(re.escape(option.rstrip(".")) for option in options if len(option) <= 80 and SPOKEN_OPTION.search(option))
-    named = rf"(?:\A|(?<=[.!?:\n])|\b(?:so|therefore|thus|hence)\b,?)[\s*\"“]{{0,6}}(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{texts}))[*\"”]{{0,3}}"
+    named = rf"{SENTENCE_START}[\s*\"“]{{0,6}}(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{texts}))[*\"”]{{0,3}}"
     assert GRAMMAR.holding is not None
     holding = rf"{GRAMMAR.holding.pattern}|{named}\s+is\s+the\s+(?:correct|right)\s+(?:answer|choice|option){ENDING}"
     return GRAMMAR._replace(holding=re.compile(holding, re.IGNORECASE)) if texts else GRAMMAR

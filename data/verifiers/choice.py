@@ -49,8 +49,6 @@ GRAMMAR = grammar(
     holding=rf"{KEYED}|{NO_SECOND}(?P<value>{OPTION_NAMED})(?:\*\*)?\s+is\s+(?:also\s+)?(?:the\s+(?:final\s+)?answer(?=[*.!,\n]|\s*\Z)"
     r"|(?:the\s+)?(?:correct|right|best)\b(?!\s+(?:wrong|incorrect|guess|about)))",
 )
-QUOTED = "\0"
-"""Stands for an option where it is put into quotes."""
 ENDING = r"(?=[*\"”.!]*\s*(?:\Z|\n)|,?\s+(?:because|since|as)\s+(?:it|this|they|the)\b)"
 """Behind what nothing may limit."""
 SENTENCE_START = r"(?:\A|(?<=[.!?:\n])|\b(?:so|therefore|thus|hence)\b,?)"
@@ -125,21 +123,25 @@ def judge(reference: ChoiceReference, answer_text: str) -> Judgement:
 def statements(reference: ChoiceReference, answer_text: str) -> list[Statement]:
     """The final statements of an answer: its whole text where that is nothing but an option."""
     for letter, option in lettered(reference):
-        if RETRACTION.match(f"{option},") or CORRECTED.match(f" {option}"):  # "B. No" takes nothing back where that is an option
-            own = re.escape(option.rstrip("."))
-            answer_text = re.sub(rf"\b{letter}[.:,)] {own}{ENDING}", f"{letter}) {QUOTED}", answer_text).replace(QUOTED, f'"{option}"')
+        if RETRACTION.match(f"{option},") or CORRECTED.match(f" {option}"):
+            answer_text = _quoted(answer_text, letter, option)
     own = _grammar(tuple(reference.options))
     return stated_or_whole(answer_text, own, lambda text: (_read(reference, text) or _with_reason(reference, text)) is not None)
+
+
+def _quoted(text: str, letter: str, option: str) -> str:
+    """`text` with an option in quotes behind its letter: "B. No" takes nothing back where that is an option."""
+    return re.sub(rf"\b{letter}[.:,)] {re.escape(option.rstrip('.'))}{ENDING}", lambda _: f'{letter}) "{option}"', text)
 
 
 @lru_cache(maxsize=256)
 def _grammar(options: tuple[str, ...]) -> Grammar:
     """What states one of these options: also "Paris is the correct answer"."""
-    texts = "|".join(re.escape(option.rstrip(".")) for option in options if len(option) <= 80 and SPOKEN_OPTION.search(option))
-    named = rf"{SENTENCE_START}[\s*\"“]{{0,6}}(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{texts}))[*\"”]{{0,3}}"
+    names = "|".join(re.escape(option.rstrip(".")) for option in options if len(option) <= 80 and SPOKEN_OPTION.search(option))
+    named = rf"{SENTENCE_START}[\s*\"“]{{0,6}}(?P<option>(?:\(?[A-Z][).:]\s*)?(?:{names}))[*\"”]{{0,3}}"
     assert GRAMMAR.holding is not None
     holding = rf"{GRAMMAR.holding.pattern}|{named}\s+is\s+the\s+(?:correct|right)\s+(?:answer|choice|option){ENDING}"
-    return GRAMMAR._replace(holding=re.compile(holding, re.IGNORECASE)) if texts else GRAMMAR
+    return GRAMMAR._replace(holding=re.compile(holding, re.IGNORECASE)) if names else GRAMMAR
 
 
 def gold_text(reference: ChoiceReference) -> str:

@@ -53,7 +53,8 @@ THE_TWO = re.compile(rf"\b(?:the|all|die|los|las|les)\s+(?:{NUMBER_WORD.pattern}
 """How many they are of whom a sentence speaks."""
 NO_VALUE = re.compile(
     r"\b(?:step|option|question|part|problem|example|equation|case|chapter|page|line|section|figure|not|never|no|nobody|none|if|unless|but|too|than"
-    r"|least|most|over|under|above|below|between|from|cannot|or|either|whether|false|wrong|guess|doubt|say|might|may|could|half|up\s+to|roughly|should|by|times|plus|minus|negative|except|nearly|almost|naive|thought|expect\w*"
+    r"|least|most|over|under|above|below|between|from|cannot|or|either|whether|false|wrong|guess|doubt|say|might|may|could|half|up\s+to|roughly"
+    r"|should|by|times|plus|minus|negative|except|nearly|almost|naive|thought|expect\w*"
     r"|unclear|unknown)\b|n['’]t\b|[(?]",
     re.IGNORECASE,
 )

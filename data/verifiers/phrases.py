@@ -87,7 +87,8 @@ ATTRIBUTED = re.compile(
 """Before a statement that is others', was one's own before, may be one, or would be a mistake, in the same clause; "or perhaps" adds a
 second one."""
 TOLD = re.compile(
-    rf"(?P<subject>\b(?:(?:another|some|no)\s)?[\w'’]+)\s+(?:(?:would|will|can|could|must|should|shall|do|does|did|has|have|had|also|now|then|all|still|once|hereby|\w+ly)\s+)*"
+    r"(?P<subject>\b(?:(?:another|some|no)\s)?[\w'’]+)\s+"
+    r"(?:(?:would|will|can|could|must|should|shall|do|does|did|has|have|had|also|now|then|all|still|once|hereby|\w+ly)\s+)*"
     rf"(?:(?!writ|answers?|tell){SAYING}|(?!wrote){SAID}|(?:writes?|wrote|answers?)(?=\s+(?:that|the)\b)|{DEEMING})"
     rf"(?:\s+(?:me|us|him|her|them|you))?(?:\s+that)?{DIRECTLY}",
 )
@@ -128,7 +129,8 @@ UNSURE = re.compile(
 POSSESSIVE = re.compile(rf"\b(?:his|her|their|{PERSON}['’]s?)\s+(?:(?:final|own|first|correct)\s+)?\Z")
 """Before a noun that announces an answer: whose it is."""
 REFUSED = re.compile(
-    r"(?:\b(?:incorrect|wrong|false|worst|previous|initial|old|naive|proposed|rejected|tempting|reference|gold|student|falsche|fausse|mauvaise|incorrecta|sbagliata|errada)\s*|\bin|\bun)\Z",
+    r"(?:\b(?:incorrect|wrong|false|worst|previous|initial|old|naive|proposed|rejected|tempting|reference|gold|student"
+    r"|falsche|fausse|mauvaise|incorrecta|sbagliata|errada)\s*|\bin|\bun)\Z",
 )
 """Before a noun that announces an answer: which answer it is not."""
 DENIED_BEFORE = re.compile(
@@ -163,7 +165,8 @@ RETRACTION = re.compile(
 """Behind the last statement: its writer takes it back."""
 CONFIRMED = re.compile(
     r"(?:\b(?:yes|okay|ok|good|great|indeed|so|and)\b[\s,.!]*)*\b(?:(?:that|this|it|the\s+answer)(?:['’]s|\s+is)\s+(?:indeed\s+|still\s+)?"
-    r"(?:correct|right|confirmed)|(?:that|this|it|everything)\s+(?:indeed\s+)?(?:holds|checks\s+out|matches|works)|(?:the|my)\s+(?:answer|result)\s+(?:stands|holds)|(?<=\byes,\s)correct)\W*\Z",
+    r"(?:correct|right|confirmed)|(?:that|this|it|everything)\s+(?:indeed\s+)?(?:holds|checks\s+out|matches|works)"
+    r"|(?:the|my)\s+(?:answer|result)\s+(?:stands|holds)|(?<=\byes,\s)correct)\W*\Z",
     re.IGNORECASE,
 )
 """At the end of a text: what was said last before stands."""

@@ -62,6 +62,14 @@ BRACE = re.compile(r"[{}]|\\.", re.DOTALL)
 SENTENCE_END = re.compile(r"\n|[。！？]|(?<!\bRs)(?<!\bca)(?<!\bapprox)(?:[.?]|!(?!\s*=)|(?<![\s\\]);)(?=[\s*_\"'”’»]|$)")
 CALLED_WRONG = re.compile(r"\s+(?:is|was)\s+(?:wrong|incorrect)\b")
 CONCLUDED = re.compile(r"(?:[.,!?:\n]|\bso|\bhence|\btherefore)\s*[*_$]*\Z", re.IGNORECASE)
+OWNERS = ("'", "’", "her ", "his ", "their ")
+PLAIN_BEFORE = frozenset(
+    f"{so}{the}{answer}".strip()
+    for so in ("", "so ", "thus ", "hence ", "therefore ")
+    for the in ("the ", "the final ", "the correct ", "my ", "final ", "")
+    for answer in ("", "answer is", "answer")
+)
+"""What most often stands before an announcement in its clause, and asks for no further look."""
 OPENED = re.compile(r"(?:[\s$]|\\[(\[])+\Z")
 """The dress of what follows."""
 COLON = re.compile(r"[:=：]")
@@ -287,9 +295,14 @@ def _is_supposed(text: str, start: int) -> bool:
     if sentence == start:
         return False
     clause = _behind_last(",;:\n", text, sentence, start)
-    said, own = text[sentence:start].lower(), CONCLUDING.split(text[clause:start].lower())[-1]
+    said, own = text[sentence:start].lower(), text[clause:start].lower()
     is_heard = ("ccording" in said or ":" in said or "t, d" in said or said.rstrip().endswith(",")) and HEARSAY.search(said)
-    return bool(is_heard or SUPPOSED.search(said) or ATTRIBUTED.search(own) or UNSURE.search(own) or _is_told(own))
+    if is_heard or SUPPOSED.search(said):
+        return True
+    if own.strip(" $*_\\[(") in PLAIN_BEFORE:
+        return False
+    own = CONCLUDING.split(own)[-1]
+    return bool(ATTRIBUTED.search(own) or UNSURE.search(own) or _is_told(own))
 
 
 def _is_told(clause: str) -> bool:
@@ -326,7 +339,7 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     end = stop.start() if stop else limit
     leads_on = stop is None and limit == following < len(text)
     before = text[max(0, start - LOOK_BACK) : start].lower()
-    if (stop and stop[0] in "?？") or REFUSED.search(before) or POSSESSIVE.search(before) or _is_supposed(text, start):
+    if (stop and stop[0] in "?？") or REFUSED.search(before) or _is_others(before) or _is_supposed(text, start):
         return None
     if (instead := NOT_BUT.match(text, begin, end)) and not COLON.search(text, start, begin):
         begin = instead.end()
@@ -346,6 +359,11 @@ def _said(text: str, start: int, begin: int, following: int, grammar: Grammar) -
     if DRESS_ALONE.match(content):
         return None
     return Statement(content, start, end, line=text[begin : newline if newline >= 0 else limit]) if grammar.may_be_value(content) else None
+
+
+def _is_others(before: str) -> bool:
+    """Whether what is announced behind this is somebody's: "my friend's answer"."""
+    return any(sign in before for sign in OWNERS) and POSSESSIVE.search(before) is not None
 
 
 def _plain(text: str) -> str:

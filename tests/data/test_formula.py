@@ -6,7 +6,7 @@ from collections.abc import Callable
 from fractions import Fraction
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from data.records import ExpressionReference, Outcome, Status
@@ -171,6 +171,7 @@ def test_any_text_is_read_or_refused_and_is_not_another_than_itself(text: str) -
 
 @settings(deadline=None, max_examples=80)
 @given(st.lists(st.sampled_from(TERMS), min_size=1, max_size=8).map("".join))
+@example("x0=0")
 def test_what_is_read_answers_itself(text: str) -> None:
     value = read(text)
     assert value is None or same(value, value) is True

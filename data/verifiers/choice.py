@@ -26,7 +26,8 @@ OPTION = (
     r"|вариант|ответ|选项|選択肢|正解)"
 )
 ARTICLE = r"(?:(?:(?i:the|die|der|das|la|le|el|il|l')|(?-i:[ao]))\s+)?"
-ONE_ARTICLE = re.compile(rf"\A\s*{ARTICLE}")
+BEFORE_OPTION = re.compile(rf"\A\s*(?:It\s+|{ARTICLE})")
+"""What makes a sentence of an option, or is no part of it."""
 NOUN = rf"{ARTICLE}(?:(?i:{OPTION})\s*)?"
 ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 ORDINAL = rf"(?P<ordinal>{'|'.join(ORDINALS)}|last)\s+(?:option|choice|answer|one)"
@@ -96,8 +97,6 @@ APPOSITION = re.compile(r",\s+(?=(?:the|an?)\s+\w+\s\w)")
 NO_APPOSITION = re.compile(
     rf"\b(?:not|wrong|incorrect|false|least|worst|reject\w*|option|choice|letter|one|answer|last|{'|'.join(ORDINALS)})\b", re.IGNORECASE
 )
-BEFORE_OPTION = re.compile(r"\A(?:It|[Tt]he)\s")
-"""What makes a sentence of an option, or is no part of it."""
 PRONOUN = re.compile(r"(?:it|this|that)\b", re.IGNORECASE)
 ALSO_RIGHT = re.compile(
     r"\b(?:right|correct)\s+(?:also|too|as\s+well)\b|\b(?:also|equally)\s+(?:right|correct|good)\b|\bas\s+good\b|\bbut\s+also\b"
@@ -301,7 +300,7 @@ def _by_position_and_text(reference: ChoiceReference, text: str) -> str | None:
     """The letter of "the second option, London"."""
     position, *behind = re.split(r"[,:]", text, maxsplit=1)
     letter = _by_position(reference, undressed(position)) if behind else None
-    return letter if letter and named_by(reference, ONE_ARTICLE.sub("", behind[0])) == letter else None
+    return letter if letter and named_by(reference, BEFORE_OPTION.sub("", behind[0])) == letter else None
 
 
 def _by_beginning(reference: ChoiceReference, text: str) -> str | None:

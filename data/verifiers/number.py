@@ -46,7 +46,9 @@ SENTENCE = re.compile(
 )
 """A sentence that says a number of somebody, as some models write behind "Answer:"; nothing between its verb and the number reckons."""
 MORE = re.compile(r"(?<=\d)\smore\s")
+"""A number of what there is more of, as long as no "than" follows."""
 EACH = re.compile(r"\b(?:each|apiece|per)\b")
+"""Of several whose number is said, each one's is not all of them."""
 WITH_DIGITS = re.compile(r"\b[^\W\d]\w*\d\w*")
 """A name such as CO2."""
 THE_TWO = re.compile(rf"\b(?:the|all|die|los|las|les)\s+(?:{NUMBER_WORD.pattern})\b", re.IGNORECASE)

@@ -70,7 +70,7 @@ PERSON = (
     r"|wikipedia|google|chatgpt|reddit|quora|forums?|blogs?|websites?|comments?|posts?)"
 )
 """Who may say something that the writer does not."""
-DIRECTLY = r"(?:\s+(?:the|his|her|their|my|your|final|correct|right))*[\s$*_\"“'(\\]*\Z"
+DIRECTLY = r"(?:\s+(?:so|therefore|thus|hence|then|the|his|her|their|my|your|final|correct|right))*[\s$*_\"“'(\\]*\Z"
 """No more stands between it and a statement."""
 # What stands before a statement is searched in small letters, where case-sensitive patterns are several times as fast.
 GUESS = r"(?:perhaps|maybe|possibly|vielleicht|peut-être|quizás?|tal\s+vez|forse|magari|talvez|возможно|наверное|может\s+быть)"
@@ -90,7 +90,7 @@ TOLD = re.compile(
     r"(?P<subject>\b(?:(?:another|some|no)\s)?[\w'’]+)\s+"
     r"(?:(?:would|will|can|could|must|should|shall|do|does|did|has|have|had|also|now|then|all|still|once|hereby|\w+ly)\s+)*"
     rf"(?:(?!writ|answers?|tell){SAYING}|(?!wrote){SAID}|(?:writes?|wrote|answers?)(?=\s+(?:that|the)\b)|{DEEMING})"
-    rf"(?:\s+(?:me|us|him|her|them|you))?(?:\s+that)?{DIRECTLY}",
+    rf"(?:\s+(?:me|us|him|her|them|you))?(?:\s+also)?(?:\s+that)?{DIRECTLY}",
 )
 """Directly before a statement: somebody says it, who may be its writer."""
 DENIED = re.compile(r"(?:not|n['’]t|neither|nicht|weder|pas|не)\b", re.IGNORECASE)
@@ -119,7 +119,7 @@ HEARSAY = re.compile(
     r"|(?<!\bich)\s(?:sagt|meint|behauptet|glaubt|denkt|vermutet),\s+(?:dass\s+)?die\s+(?:\w+\s+)?\Z",
 )
 """Before a statement, with a mark between, that is others' or a guess."""
-CONCLUDING = re.compile(r"\b(?:so|therefore|thus|hence|but|also|daher|donc|quindi|portanto|and(?=\s+(?:the|our|my|i|we)\b))\b")
+CONCLUDING = re.compile(r"(?<!\bthat\s)\b(?:so|therefore|thus|hence|but|daher|donc|quindi|portanto|and(?=\s+(?:the|our|my|i|we)\b))\b")
 """Within a clause, before what its writer says himself: "they may say 6 words so the answer is"."""
 UNSURE = re.compile(
     r"\b(?=[inud])(?:impossible|(?:not|isn['’]t)\s+(?:possible|true|clear|certain|sure|the\s+case)|unsure|doubt(?:ful)?|unlikely"

@@ -64,7 +64,7 @@ QUANTITY = re.compile(
 )
 LETTER = r"[^\W\d_\u00b2\u00b3\u00b9\u0370-\u03ff\u2070-\u209f]"
 UNIT = re.compile(
-    rf"[ -]?(?:{LETTER}|[µμ](?=[A-Za-z])|[ΩΩ]|[\u0300-\u036f\u064b-\u065f\u0900-\u0dff°€£¥₹₩₽¢'’()\" -]|\.(?=[A-Za-z ]|$)"
+    rf"[ -]?(?:{LETTER}|[µμ](?=[A-Za-z])|Ω|[\u0300-\u036f\u064b-\u065f\u0900-\u0dff°€£¥₹₩₽¢'’()\" -]|\.(?=[A-Za-z ]|$)"
     rf"|(?:(?<={LETTER})|(?<={LETTER} ))\^ ?\{{?-?[1-9]\}}?|(?<={LETTER})[²³]"
     rf"|/ ?(?:(?:{LETTER}){{2}}|[hsdLlgmчс](?!{LETTER}))|[\u2600-\u27bf\ufe0f\U0001f000-\U0001faff])*"
 )

@@ -65,7 +65,8 @@ def without_unit(text: str) -> tuple[str, str | None]:
     is_scale = any(re.search(rf"\b{scale}s?\b", spelled) for scale in SCALES) or "percent" in spelled or spelled in ("pct", "or", "and")
     if not unit or is_scale or re.search(r"\s\d", unit) or not re.fullmatch(r"[A-Za-zÀ-ÿµ°/. '()$·²³^0-9-]+", unit) or unit[0].isdigit():
         return text, None
-    if unit not in LETTERS if len(unit) == 1 and unit.isalpha() else NO_UNIT.match(unit) or FUNCTION_WORD.match(unit):
+    is_letter = len(unit) == 1 and unit.isalpha()
+    if (is_letter and unit not in LETTERS) or (not is_letter and (NO_UNIT.match(unit) or FUNCTION_WORD.match(unit))):
         return text, None
     if spelled in ("degree", "degrees"):
         return found["bare"].strip(), DEGREES
